@@ -51,9 +51,7 @@ def merge_pair(word: Word, pair: Pair) -> Word:
     # END SOLUTION
 
 
-def train_bpe(
-    text: str, vocab_size: int, special_tokens: Sequence[str] = ()
-) -> tuple[dict[int, bytes], list[Pair]]:
+def train_bpe(text: str, vocab_size: int, special_tokens: Sequence[str] = ()) -> tuple[dict[int, bytes], list[Pair]]:
     """Learn a byte-level BPE vocabulary from `text`.
 
     Start from the 256 bytes. Again and again, find the pair of tokens that stands side by side

@@ -1,0 +1,1 @@
+"""What `python -m bootcamp` can do, a module for each kind of thing."""

@@ -1,0 +1,319 @@
+"""Runs the graders of one stage on some code, and makes of it what the learner reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bootcamp import course, stages
+from bootcamp.grading import mistakes
+from bootcamp.grading.results import ExerciseResult, Failure, Report, TestResult
+
+DEFAULT_SEED = 1
+GRACE = 2.0  # seconds between the watchdog's trace and the end of a test that overruns
+START_LIMIT = 300.0  # seconds that a worker may take to import and collect
+
+
+class GraderBroken(course.CourseError):
+    """The graders themselves cannot run; not the fault of what is graded."""
+
+
+class _Process:
+    """A worker process, and the lines it writes."""
+
+    def __init__(self, stage: str, scratch: Path) -> None:
+        self.scratch = scratch
+        self.errors = open(scratch / "stderr", "w+", encoding="utf-8", errors="replace")
+        environment = {key: value for key, value in os.environ.items() if key != stages.VARIABLE}
+        environment |= {"PYTHONUTF8": "1", "PYTHONPATH": str(course.ROOT)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bootcamp.grading.worker", stage, str(scratch)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            cwd=course.ROOT,
+            env=environment,
+            encoding="utf-8",
+            start_new_session=True,  # so that what it starts can be ended with it
+        )
+        self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def send(self, command: dict[str, Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def next_event(self, seconds: float) -> dict[str, Any] | None:
+        """Give the next event; None if the process ended; raise `TimeoutError` if nothing came."""
+        try:
+            return self.lines.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError from None
+
+    def end(self) -> int:
+        """End the process and all that it started; give its exit code."""
+        if os.name == "posix":
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        elif self.process.poll() is None:
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.process.pid)], capture_output=True)
+        code = self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            if stream:
+                try:
+                    stream.close()
+                except OSError:
+                    pass
+        return code
+
+
+class Grader:
+    """Grades the exercises of one stage, in a worker process that is started again whenever it dies.
+
+    Use it as a context manager, so that no process and no file is left behind:
+
+        with Grader(course.stage_named("1")) as grader:
+            result = grader.exercise("1.4")
+    """
+
+    def __init__(
+        self,
+        stage: course.Stage,
+        folder: Path | None = None,
+        upstream: str = "auto",
+        seed: int = DEFAULT_SEED,
+        name_mistakes: bool = True,
+        patience: float = 1.0,
+    ) -> None:
+        """Prepare to grade the code in `folder` (the learner's if not given).
+
+        Args:
+            stage: whose graders to run.
+            folder: where the graded modules lie.
+            upstream: where earlier stages come from (see `stages.layout_for`).
+            seed: where the graders' inputs are drawn from.
+            name_mistakes: compare failures with the known mistakes.
+            patience: what all time limits are multiplied by.
+        """
+        self.stage, self.seed, self.patience = stage, seed, patience
+        self.folder = folder or stage.folder
+        self.layout = stages.layout_for(stage, self.folder, upstream)
+        self.name_mistakes = name_mistakes
+        self.results: dict[str, ExerciseResult] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="bootcamp-"))
+        self._process: _Process | None = None
+        self._tests: list[dict[str, Any]] = []
+        self._signatures: dict[str, dict[str, TestResult]] = {}
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.end()
+            self._process = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # -- what callers ask for
+
+    def exercise(self, number: str, only: Sequence[str] | None = None) -> ExerciseResult:
+        """Grade one exercise, or the tests `only` of it.
+
+        Exercises that it needs and that are not complete are taken from the reference, so that a mistake in one
+        costs the points of that one alone.
+        """
+        if only is None and number in self.results:
+            return self.results[number]
+        exercise = self.stage.exercise(number)
+        beneath = self._incomplete_needs(exercise) if self.stage.reference.is_dir() else []
+        nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == number]
+        if only is not None:
+            nodeids = [nodeid for nodeid in nodeids if nodeid in only]
+        tests = self._run(nodeids, exercise, self._layout_with(exercise, beneath))
+        result = ExerciseResult(number, exercise.title, exercise.points, exercise.advanced, tests, beneath)
+        if self.name_mistakes and result.status == "wrong":
+            if known := mistakes.recognise(tests, self.signatures(exercise)):
+                result.mistake, result.mistake_hint = known.name, known.hint
+        if only is None:
+            self.results[number] = result
+        return result
+
+    def report(self, numbers: Sequence[str], each: Callable[[ExerciseResult], None] | None = None) -> Report:
+        """Grade these exercises in order; `each` is called as soon as one is graded."""
+        start = time.perf_counter()
+        results = []
+        for number in numbers:
+            results.append(self.exercise(number))
+            if each:
+                each(results[-1])
+        before = {name: source.why for name, source in self.layout.items() if name < self.stage.name}
+        code = "yours" if self.folder == self.stage.folder else str(self.folder)
+        if self.folder == self.stage.reference:
+            code = "the reference"
+        taken = time.perf_counter() - start
+        return Report(self.stage.name, self.stage.title, code, before, self.seed, results, taken)
+
+    def tests(self) -> list[dict[str, Any]]:
+        """All tests of the stage: node id, exercise, claim."""
+        if not self._tests:
+            self._start()
+        return self._tests
+
+    def forget(self) -> None:
+        """Take nothing that was graded before for granted; the code has changed."""
+        self.results.clear()
+
+    def signatures(self, exercise: course.Exercise) -> dict[mistakes.Mistake, list[TestResult]]:
+        """What each known mistake of the exercise does in its tests."""
+        nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == exercise.number]
+        found = {}
+        for mistake in mistakes.of_exercise(self.stage, exercise.number):
+            if mistake.name not in self._signatures:
+                with mistake.applied(self.stage) as folder:
+                    layout = self.layout | {self.stage.name: stages.Source(str(folder))}
+                    tests = self._run(nodeids, exercise, layout)
+                self._signatures[mistake.name] = {test.nodeid: test for test in tests}
+            found[mistake] = list(self._signatures[mistake.name].values())
+        return found
+
+    # -- how it is done
+
+    def _incomplete_needs(self, exercise: course.Exercise) -> list[str]:
+        """The exercises beneath this one that are not complete, those beneath them included."""
+        found: dict[str, None] = {}
+        for number in exercise.needs:
+            needed = self.stage.exercise(number)
+            found.update(dict.fromkeys(self._incomplete_needs(needed)))
+            if self.exercise(number).status != "complete":
+                found[number] = None
+        return sorted(found)
+
+    def _layout_with(self, exercise: course.Exercise, beneath: Sequence[str]) -> stages.Layout:
+        def names(one: course.Exercise) -> set[str]:
+            return {".".join(function.split(".")[:2]) for function in one.functions}
+
+        taken = {name for number in beneath for name in names(self.stage.exercise(number))} - names(exercise)
+        own = self.layout[self.stage.name]
+        return self.layout | {self.stage.name: stages.Source(own.folder, own.why, tuple(sorted(taken)))}
+
+    def _start(self) -> _Process:
+        scratch = Path(tempfile.mkdtemp(dir=self._scratch))
+        process = _Process(self.stage.name, scratch)
+        self._process = process
+        broken = ""
+        while True:
+            try:
+                event = process.next_event(START_LIMIT)
+            except TimeoutError:
+                raise GraderBroken(f"the graders of {self.stage.name} did not start in {START_LIMIT:.0f} s") from None
+            if event is None:
+                code = process.process.wait()
+                said = (scratch / "stderr").read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+                raise GraderBroken(f"the graders of {self.stage.name} did not start (exit code {code}).\n{said}")
+            if event["event"] == "broken":
+                broken += event["text"] + "\n"
+            elif event["event"] == "ended":
+                raise GraderBroken(f"the graders of {self.stage.name} cannot be collected.\n{broken}".strip())
+            elif event["event"] == "ready":
+                if broken:
+                    raise GraderBroken(f"the graders of {self.stage.name} cannot be collected.\n{broken}".strip())
+                self._tests = event["tests"]
+                return process
+
+    def _run(self, nodeids: Sequence[str], exercise: course.Exercise, layout: stages.Layout) -> list[TestResult]:
+        """Run tests one after the other; what overruns or dies ends the exercise, with the reason."""
+        about = {test["nodeid"]: test for test in self.tests()}
+        results = [
+            TestResult(nodeid, about[nodeid]["claim"], "not run", varied=about[nodeid]["varied"]) for nodeid in nodeids
+        ]
+        if not nodeids:
+            return results
+        process = self._process or self._start()
+        seconds = exercise.seconds * self.patience
+        process.send(
+            {
+                "stage": self.stage.name,
+                "tests": list(nodeids),
+                "layout": {name: asdict(source) for name, source in layout.items()},
+                "seed": self.seed,
+                "seconds": seconds,
+            }
+        )
+        by_id = {result.nodeid: result for result in results}
+        running: TestResult | None = None
+        folder = layout[self.stage.name].folder
+        while True:
+            try:
+                event = process.next_event(seconds + GRACE)
+            except TimeoutError:
+                self._lose(running or results[0], "timeout", folder, f"stopped after {seconds:.0f} s without an end")
+                return results
+            if event is None:
+                self._lose(running or results[0], "crash", folder)
+                return results
+            if event["event"] == "done":
+                return results
+            if event["event"] == "start":
+                running = by_id[event["nodeid"]]
+            elif event["event"] == "end" and running:
+                running.seconds, running.observed = event["seconds"], event["observed"]
+                running.failure = Failure(**event["failure"]) if event["failure"] else None
+                kind = running.failure.kind if running.failure else ""
+                running.outcome = {"": "passed", "todo": "todo"}.get(kind, "failed")  # type: ignore[assignment]
+
+    def _lose(self, test: TestResult, kind: str, folder: str, message: str = "") -> None:
+        """Note what became of a test whose worker had to be, or was, ended."""
+        process, self._process = self._process, None
+        assert process
+        if kind == "crash":
+            try:
+                process.process.wait(timeout=GRACE)
+            except subprocess.TimeoutExpired:
+                pass
+        code = process.end()
+        trace = (process.scratch / "trace").read_text(encoding="utf-8", errors="replace")
+        line = last_line_within(trace, folder)
+        if kind == "crash" and code >= 0:
+            kind, message = "exit", f"the code ended the process with exit code {code}"
+        elif kind == "crash":
+            message = f"the interpreter crashed ({signal.Signals(-code).name})"
+        test.outcome = "failed"
+        test.failure = Failure(kind, message, line=line)
+        test.observed = [kind]
+        shutil.rmtree(process.scratch, ignore_errors=True)
+
+
+def last_line_within(trace: str, folder: str) -> str:
+    """Find the innermost line of the graded code in what faulthandler wrote: innermost first in each thread."""
+    from bootcamp.grading.worker import source_line
+
+    root = os.path.abspath(folder) + os.sep
+    for file, number, function in re.findall(r'File "(.+?)", line (\d+) in (.+)', trace):
+        if os.path.abspath(file).startswith(root):
+            return source_line(file, int(number), function.strip())
+    return ""

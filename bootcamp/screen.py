@@ -1,0 +1,86 @@
+"""What the command line prints: one console, one set of marks, one way to lay out a failure."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bootcamp.grading.results import ExerciseResult, Failure
+
+console = Console(highlight=False)
+
+MARKS = {
+    "complete": ("✓", "green"),
+    "wrong": ("✗", "red"),
+    "todo": ("·", "dim"),
+    "changed": ("~", "yellow"),
+    "next": ("→", "bold cyan"),
+}
+PLAIN = str.maketrans({"✓": "+", "✗": "x", "·": ".", "→": ">", "…": "...", "×": "x", "−": "-"})
+STYLES = {"expected": "green", "got": "red", "line": "yellow", "why": "default"}
+
+
+def command(words: str) -> str:
+    """Write one of the course's commands as it can be typed here."""
+    python = "python" if sys.platform == "win32" or shutil.which("python") else "python3"
+    return f"{python} -m bootcamp {words}".rstrip()
+
+
+def mark(status: str) -> Text:
+    """The one-character sign of a status, in its colour."""
+    sign, style = MARKS[status]
+    return Text(sign if _can_print(sign) else sign.translate(PLAIN), style=style)
+
+
+def _can_print(sign: str) -> bool:
+    try:
+        sign.encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def say(markup: str = "", style: str | None = None) -> None:
+    """Print a paragraph, wrapped at the width of the terminal."""
+    console.print(markup, style=style)
+
+
+def problem(text: str) -> None:
+    """Print what went wrong, to standard error."""
+    Console(stderr=True, highlight=False).print(Text(text, style="red"), soft_wrap=True)
+
+
+def failure_panel(result: ExerciseResult, lesson: str) -> None:
+    """Print the first failure of an exercise: what was asked, what came, what it may be, where to go on."""
+    test = result.first_failure
+    if not test or not test.failure:
+        return
+    say()
+    say(f"[bold]{result.number} {escape(result.title)}[/]")
+    body = Table.grid(padding=(0, 2))
+    body.add_column(style="dim", no_wrap=True)
+    body.add_column(overflow="fold")
+    body.add_row("the claim", escape(test.claim))
+    body.add_row("the finding", Text(test.failure.message, style="bold"))
+    for label, text in _rows(test.failure):
+        body.add_row(label, Text(text, style=STYLES.get(label, "default")))
+    if result.mistake:
+        body.add_row("looks like", Text(result.mistake, style="bold magenta"))
+        body.add_row("", Text(result.mistake_hint))
+    failed = sum(each.outcome == "failed" for each in result.tests)
+    if failed > 1:
+        body.add_row("besides", f"{failed - 1} more of its {len(result.tests)} tests fail")
+    if result.beneath:
+        body.add_row("beneath", f"the reference stood in for {', '.join(result.beneath)}, which is not complete")
+    body.add_row("to go on", f"{command(f'hint {result.number}')}   {lesson}")
+    console.print(Padding(body, (0, 0, 0, 2)))
+
+
+def _rows(failure: Failure) -> list[tuple[str, str]]:
+    return [(label, text if _can_print(text) else text.translate(PLAIN)) for label, text in failure.rows()]

@@ -1,0 +1,52 @@
+"""1.3 · Pre-tokens: where no merge may ever cross."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import regex
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+"""GPT-2's pre-tokens: English contractions, then letters, digits or signs with the one space before
+them, then white space, of which the last space goes to the word behind it."""
+
+
+def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
+    """Cut `text` into pre-tokens: the matches of `pattern`, and what lies between two matches.
+
+    The pieces are never empty, and joined they are `text` again, whatever the pattern.
+
+    >>> pretokenize("Low, lower!  It's 2026.")
+    ['Low', ',', ' lower', '!', ' ', ' It', "'s", ' 2026', '.']
+    >>> pretokenize("a-b", pattern=r"[a-z]")
+    ['a', '-', 'b']
+    """
+    # TODO 1.3: walk through the matches, and keep the gaps between them
+    raise NotImplementedError(
+        "1.3 pretokenize: walk through the matches, and keep the gaps between them; "
+        "hint: python -m bootcamp hint 1.3"
+    )
+
+
+def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
+    """Cut `text` around its special tokens, each a piece of its own.
+
+    Where several special tokens start at one place, the longest is taken. The pieces are never
+    empty, and joined they are `text` again.
+
+    Raises:
+        ValueError: a special token is empty.
+
+    >>> split_special("one<|end|>two", ["<|end|>"])
+    ['one', '<|end|>', 'two']
+    >>> split_special("a<|x|><|x|>b", ["<|x|>", "<|x|><|x|>"])
+    ['a', '<|x|><|x|>', 'b']
+    """
+    longest_first = sorted(special_tokens, key=len, reverse=True)
+    if "" in longest_first:
+        raise ValueError("a special token must not be empty")
+    # TODO 1.3: one alternation of the tokens, the longest first, that keeps what it splits at
+    raise NotImplementedError(
+        "1.3 split_special: one alternation of the tokens, the longest first, that keeps what it splits at; "
+        "hint: python -m bootcamp hint 1.3"
+    )
