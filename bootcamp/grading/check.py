@@ -46,7 +46,7 @@ def equal(got: Any, expected: Any, what: str, *, why: str = "") -> None:
         if got is None:
             why = "Nothing came back: is a `return` missing?" + (f" {why}" if why else "")
         raise Mismatch(
-            f"{what} is not what it should be",
+            f"not right: {what}",
             expected=show(expected),
             got=show(got),
             differs=differs if len(show(expected)) + len(show(got)) > 40 else "",
@@ -59,7 +59,7 @@ def close(got: Any, expected: Any, what: str, *, rtol: float = 1e-5, atol: float
     observed.append(digest(got))
     if differs := closeness(got, expected, rtol, atol):
         raise Mismatch(
-            f"{what} is not what it should be", expected=show(expected), got=show(got), differs=differs, why=why
+            f"not right: {what}", expected=show(expected), got=show(got), differs=differs, why=why
         )
 
 

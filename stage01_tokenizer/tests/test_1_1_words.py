@@ -1,6 +1,6 @@
-"""1.1 · Words."""
+"""1.1 · Words: the most frequent ones get ids, the others are <unk>."""
 
-import random
+from collections import Counter
 
 import pytest
 
@@ -9,27 +9,106 @@ from bootcamp.grading import check, written
 words = written("stage01_tokenizer.words")
 
 
-@pytest.mark.parametrize(
-    "texts, expected",
-    [
-        (["a a b"], ["<unk>", "a", "b"]),
-        (["b a", "b c"], ["<unk>", "b", "a", "c"]),
-    ],
-)
-def test_most_frequent_first(texts, expected):
-    """The most frequent word gets id 1; equally frequent words stand in alphabetical order."""
-    tokenizer = words.WordTokenizer.train(texts, vocab_size=10)
-    got = [tokenizer.decode([id]) for id in range(len(expected))]
-    check.equal(got, expected, f"the words of ids 0 to {len(expected) - 1} after train({texts})")
+def vocabulary(tokenizer, size):
+    """The words of ids 0, 1, 2, …, as the tokenizer itself decodes them."""
+    return [tokenizer.decode([id]) for id in range(size)]
 
 
-def test_splits_at_any_white_space():
-    """Words end at spaces, tabs and line ends, however many."""
-    tokenizer = words.WordTokenizer.train(["a  b\n\tc\n"], vocab_size=10)
-    check.returns([1, 2, 3], tokenizer.encode, " a b\tc ")
+def test_most_frequent_first():
+    """Id 0 is <unk>; then the most frequent word of all texts together comes first."""
+    tokenizer = words.WordTokenizer.train(["b b a", "a c a", "a b"], vocab_size=4)
+    check.equal(vocabulary(tokenizer, 4), ["<unk>", "a", "b", "c"], "the words of ids 0 to 3")
 
 
-def test_refuses(rng: random.Random):
-    """A vocabulary without room for <unk> is refused."""
-    words.WordTokenizer.train(["a"], 2)
-    check.raises(ValueError, words.WordTokenizer.train, ["a"], 0, naming=[0])
+def test_ties_in_order_of_the_words():
+    """Words that are equally frequent stand in the order of sorted()."""
+    tokenizer = words.WordTokenizer.train(["pear fig apple Fig fig pear apple kiwi"], vocab_size=6)
+    check.equal(
+        vocabulary(tokenizer, 6),
+        ["<unk>", "apple", "fig", "pear", "Fig", "kiwi"],
+        "the words of ids 0 to 5 after training on 'pear fig apple Fig fig pear apple kiwi'",
+        why="apple, fig and pear come twice each, so the alphabet decides; capitals come before small letters.",
+    )
+
+
+def test_vocab_size_counts_the_unknown_word():
+    """A vocab_size of 3 has room for <unk> and two words."""
+    tokenizer = words.WordTokenizer.train(["a a a b b c"], vocab_size=3)
+    check.equal(tokenizer.encode("c"), [0], "the id of c, for which there is no room")
+
+
+def test_smaller_than_asked():
+    """With fewer words than asked for, the vocabulary is smaller; without any, it is <unk> alone."""
+    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=100)
+    check.equal(tokenizer.encode("a b"), [1, 2], "the ids of 'a b' after train(['a a b'], vocab_size=100)")
+    tokenizer = words.WordTokenizer.train([], vocab_size=5)
+    check.equal(tokenizer.decode([0]), "<unk>", "the word of id 0 after training on no text at all")
+
+
+def test_unknown_words_are_id_0():
+    """A word without an id is encoded as 0, and takes its place in the list like any other."""
+    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
+    check.returns([1, 0, 2, 0], tokenizer.encode, "a x b y")
+
+
+def test_any_white_space_separates():
+    """Spaces, tabs and line ends separate words, however many stand together."""
+    tokenizer = words.WordTokenizer.train(["  a\ta\n\nb  \r\n"], vocab_size=9)
+    check.returns([1, 2, 1], tokenizer.encode, " a   b\n\ta ")
+    check.returns([], tokenizer.encode, "")
+    check.returns([], tokenizer.encode, " \n ")
+
+
+def test_words_are_taken_as_they_are():
+    """A capital or a comma makes another word; this is what a vocabulary of words breaks on."""
+    tokenizer = words.WordTokenizer.train(["the the the end, end, The"], vocab_size=9)
+    check.equal(vocabulary(tokenizer, 4), ["<unk>", "the", "end,", "The"], "the words of ids 0 to 3")
+
+
+def test_texts_from_a_generator():
+    """The texts may come from a generator, which can be read only once."""
+    tokenizer = words.WordTokenizer.train((text for text in ["b a", "b"]), vocab_size=9)
+    check.equal(vocabulary(tokenizer, 3), ["<unk>", "b", "a"], "the words of ids 0 to 2")
+
+
+def test_the_unknown_word_itself():
+    """A literal <unk> in a text is the unknown word, and gets no id of its own."""
+    tokenizer = words.WordTokenizer.train(["<unk> <unk> <unk> a"], vocab_size=9)
+    check.equal(tokenizer.encode("<unk> a"), [0, 1], "the ids of '<unk> a' after training on '<unk> <unk> <unk> a'")
+
+
+def test_decode():
+    """Words are joined by single spaces; an unknown word comes back as <unk>."""
+    tokenizer = words.WordTokenizer.train(["be be to"], vocab_size=4)
+    check.returns("to be <unk>", tokenizer.decode, [2, 1, 0])
+    check.returns("", tokenizer.decode, [])
+
+
+def test_decode_refuses_other_ids():
+    """An id that is negative or too large is an IndexError that names it."""
+    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
+    check.returns("b", tokenizer.decode, [2])
+    why = "A list takes -1 for its last item without a word; an id that no word has must not decode."
+    check.raises(IndexError, tokenizer.decode, [1, 3], naming=[3])
+    check.raises(IndexError, tokenizer.decode, [-1], naming=[-1], why=why)
+
+
+@pytest.mark.varied
+def test_random_texts(rng):
+    """On random texts, no word without an id is more frequent than one that has an id."""
+    for size in (3, 10, 60):
+        text = " ".join(rng.choice("abcdefgh") + rng.choice(["", "a", "b"]) for _ in range(size))
+        counts = Counter(text.split())
+        room = rng.randint(2, 8)
+        tokenizer = words.WordTokenizer.train([text], vocab_size=room)
+        kept = min(room, len(counts) + 1)
+        found = vocabulary(tokenizer, kept)[1:]
+        order = [(-counts[word], word) for word in found]
+        check.equal(order, sorted(order), f"the words with their counts (negative) after training on {text!r}")
+        left = [word for word in counts if word not in found]
+        check.true(
+            all((-counts[word], word) > order[-1] for word in left),
+            f"the words without an id come after {found[-1]!r} in the order",
+            got=left,
+        )
+        check.equal([tokenizer.encode(word)[0] for word in left], [0] * len(left), f"the ids of the words {left}")
