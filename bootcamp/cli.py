@@ -14,7 +14,8 @@ def parser() -> argparse.ArgumentParser:
     from bootcamp.commands import checkpoints, demo, grade, learn, maintain
 
     top = argparse.ArgumentParser(
-        prog="python -m bootcamp", description="Build a large language model from scratch. Without a command: the board."
+        prog="python -m bootcamp",
+        description="Build a large language model from scratch. Without a command: the board.",
     )
     top.add_argument("--as-is", action="store_true", help="use the active environment as it is, and install nothing")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
@@ -84,10 +85,12 @@ def read_stage(folder: Path) -> Stage:
     """Read the declaration of one stage; an unknown key is an error, not a silent default."""
     with open(folder / "exercises.toml", "rb") as file:
         table = tomllib.load(file)
-    exercises = [
-        Exercise(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
-        for entry in table.pop("exercise")
-    ]
+    exercises = []
+    for entry in table.pop("exercise"):
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        exercises.append(Exercise(**values))
     return Stage(name=folder.name, exercises=tuple(exercises), **table)
 
 

@@ -8,8 +8,8 @@ A solution marks the lines that the learner writes:
         ...
         # END SOLUTION
 
-Within a function the marked statements become `raise NotImplementedError("3.1 softmax: …")` under a TODO. A marked region
-at the level of a module or a class (helpers and imports that only the solution needs) is left out.
+Within a function the marked statements become `raise NotImplementedError("3.1 softmax: …")` under a TODO. A marked
+region at the level of a module or a class (helpers and imports that only the solution needs) is left out.
 """
 
 from __future__ import annotations

@@ -44,22 +44,26 @@ def board() -> int:
     upcoming = next_exercise()
     if not known:
         say(
-            "[bold]Welcome.[/] Here you build a large language model from scratch, exercise by exercise. Each stage is a "
-            "folder: its README.md is the lesson, its modules have TODOs for you to write, and the course grades them."
+            "[bold]Welcome.[/] Here you build a large language model from scratch, exercise by exercise. Each stage is "
+            "a folder: its README.md is the lesson, its modules have TODOs for you to write, and graders look at them."
         )
     for stage in course.stages():
         rows = [(exercise, *standing_of(stage, exercise, known)) for exercise in stage.exercises]
         earned = sum(exercise.points for exercise, status, _ in rows if status == "complete" and not exercise.advanced)
         extra = sum(exercise.points for exercise, status, _ in rows if status == "complete" and exercise.advanced)
         say()
-        points = f"{earned} of {sum(each.points for each in stage.core)} points" + (f" and {extra} extra" if extra else "")
+        points = f"{earned} of {sum(each.points for each in stage.core)} points" + (
+            f" and {extra} extra" if extra else ""
+        )
         say(f"[bold]Stage {stage.number:02} · {escape(stage.title)}[/]: {escape(stage.about)}  [dim]{points}[/]")
         table = Table.grid(padding=(0, 2, 0, 0))
         for exercise, status, word in rows:
             is_next = upcoming is not None and exercise == upcoming[1]
             sign = mark("next") if is_next and status == "todo" else mark(status)
             title = Text(exercise.title + (" +" if exercise.advanced else ""), style="bold" if is_next else "")
-            table.add_row("", sign, exercise.number, title, Text(str(exercise.points), style="dim"), Text(word, style="dim"))
+            table.add_row(
+                "", sign, exercise.number, title, Text(str(exercise.points), style="dim"), Text(word, style="dim")
+            )
         console.print(table)
     say()
     if upcoming is None:
@@ -67,6 +71,7 @@ def board() -> int:
     else:
         stage, exercise = upcoming
         files = ", ".join(f"{stage.name}/{module}.py" for module in exercise.modules)
-        say(f"Next: [bold]{exercise.number} {escape(exercise.title)}[/]. Read {section_link(stage, exercise)}, write {files}, then")
+        say(f"Next: [bold]{exercise.number} {escape(exercise.title)}[/]")
+        say(f"Read {section_link(stage, exercise)}, write {files}, then")
         say(f"  [bold cyan]{command(f'grade {exercise.number}')}[/]")
     return 0

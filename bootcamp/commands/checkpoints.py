@@ -115,7 +115,9 @@ def _tag(root: Path, name: str, commit: str, date: str, message: str) -> None:
     git(root, "update-ref", f"refs/tags/{name}", git(root, "mktag", input=text))
 
 
-def git(root: Path, *words: str, input: str | None = None, env: dict[str, str] | None = None, strip: bool = True) -> str:
+def git(
+    root: Path, *words: str, input: str | None = None, env: dict[str, str] | None = None, strip: bool = True
+) -> str:
     """Run git and give what it prints; its own words are the error."""
     try:
         run = subprocess.run(

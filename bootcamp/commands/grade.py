@@ -36,7 +36,9 @@ def grade(arguments: argparse.Namespace) -> int:
     for stage, numbers in chosen(arguments.what):
         folder = (arguments.code or (course.SOLUTIONS if arguments.solutions else course.ROOT)).resolve() / stage.name
         if not folder.is_dir():
-            raise course.CourseError(f"there is no {stage.name} in {folder.parent}; give the folder that holds the stages")
+            raise course.CourseError(
+                f"there is no {stage.name} in {folder.parent}; give the folder that holds the stages"
+            )
         with Grader(stage, folder, arguments.upstream, arguments.seed) as grader:
             reports.append(show_report(grader, numbers))
             if folder == stage.folder:

@@ -58,9 +58,7 @@ def close(got: Any, expected: Any, what: str, *, rtol: float = 1e-5, atol: float
     """Hold a number, an array or a tensor to `expected`, up to atol + rtol · |expected|."""
     observed.append(digest(got))
     if differs := closeness(got, expected, rtol, atol):
-        raise Mismatch(
-            f"not right: {what}", expected=show(expected), got=show(got), differs=differs, why=why
-        )
+        raise Mismatch(f"not right: {what}", expected=show(expected), got=show(got), differs=differs, why=why)
 
 
 def true(condition: bool, claim: str, *, got: Any = "", why: str = "") -> None:
@@ -144,8 +142,9 @@ def for_all(cases: Iterable[Any], probe: Callable[[Any], None]) -> None:
 
 def _shrink(case: Any, probe: Callable[[Any], None], error: Exception) -> tuple[Any, Exception]:
     """Take pieces out of `case` for as long as it still fails in the same way (delta debugging)."""
-    if not isinstance(case, (str, bytes, list)):
+    if type(case) not in (str, bytes, list):
         return case, error
+    kind: Any = type(error)
     piece, tries = len(case) // 2, 0
     while piece and tries < 500:
         for start in range(0, len(case), piece):
@@ -153,7 +152,7 @@ def _shrink(case: Any, probe: Callable[[Any], None], error: Exception) -> tuple[
             tries += 1
             try:
                 probe(smaller)
-            except type(error) as still:
+            except kind as still:
                 case, error = smaller, still
                 break
             except Exception:

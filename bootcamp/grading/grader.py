@@ -190,16 +190,29 @@ class Grader:
 
     def signatures(self, exercise: course.Exercise) -> dict[mistakes.Mistake, list[TestResult]]:
         """What each known mistake of the exercise does in its tests."""
-        nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == exercise.number]
         found = {}
         for mistake in mistakes.of_exercise(self.stage, exercise.number):
             if mistake.name not in self._signatures:
                 with mistake.applied(self.stage) as folder:
-                    layout = self.layout | {self.stage.name: stages.Source(str(folder))}
-                    tests = self._run(nodeids, exercise, layout)
+                    tests = self.on_other_code(folder, exercise)
                 self._signatures[mistake.name] = {test.nodeid: test for test in tests}
             found[mistake] = list(self._signatures[mistake.name].values())
         return found
+
+    def on_other_code(
+        self, folder: Path, exercise: course.Exercise, seconds: float = 0.0, stop: bool = False
+    ) -> list[TestResult]:
+        """Run the tests of an exercise on the code in another folder.
+
+        Args:
+            folder: where its modules lie.
+            exercise: whose tests to run.
+            seconds: the time limit of a test; the exercise's own if not given.
+            stop: end with the first test that does not pass.
+        """
+        nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == exercise.number]
+        layout = self.layout | {self.stage.name: stages.Source(str(folder))}
+        return self._run(nodeids, exercise, layout, seconds, stop)
 
     # -- how it is done
 
@@ -245,7 +258,14 @@ class Grader:
                 self._tests = event["tests"]
                 return process
 
-    def _run(self, nodeids: Sequence[str], exercise: course.Exercise, layout: stages.Layout) -> list[TestResult]:
+    def _run(
+        self,
+        nodeids: Sequence[str],
+        exercise: course.Exercise,
+        layout: stages.Layout,
+        seconds: float = 0.0,
+        stop: bool = False,
+    ) -> list[TestResult]:
         """Run tests one after the other; what overruns or dies ends the exercise, with the reason."""
         about = {test["nodeid"]: test for test in self.tests()}
         results = [
@@ -254,7 +274,7 @@ class Grader:
         if not nodeids:
             return results
         process = self._process or self._start()
-        seconds = exercise.seconds * self.patience
+        seconds = (seconds or exercise.seconds) * self.patience
         process.send(
             {
                 "stage": self.stage.name,
@@ -262,6 +282,7 @@ class Grader:
                 "layout": {name: asdict(source) for name, source in layout.items()},
                 "seed": self.seed,
                 "seconds": seconds,
+                "stop": stop,
             }
         )
         by_id = {result.nodeid: result for result in results}

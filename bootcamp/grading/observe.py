@@ -32,7 +32,7 @@ class _Short(reprlib.Repr):
         items = [f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}" for key, value in list(x.items())[:12]]
         return "{" + ", ".join(items) + (", …" if len(x) > 12 else "") + "}"
 
-    repr_Counter = repr_dict
+    repr_Counter = repr_dict  # noqa: N815 - the name that reprlib looks for
 
     def repr_instance(self, x: Any, level: int) -> str:
         if is_array(x):
@@ -86,7 +86,7 @@ def difference(got: Any, expected: Any, at: str = "") -> str:
     "at character 2: expected 'ï', got 'i'"
     """
     place = f"at {at}: " if at else ""
-    if isinstance(expected, str) and isinstance(got, str) or isinstance(expected, bytes) and isinstance(got, bytes):
+    if (isinstance(expected, str) and isinstance(got, str)) or (isinstance(expected, bytes) and isinstance(got, bytes)):
         return _difference_in_text(got, expected, at)
     if isinstance(expected, (list, tuple)) and isinstance(got, (list, tuple)):
         for i, (one, other) in enumerate(zip(got, expected)):
@@ -106,7 +106,7 @@ def difference(got: Any, expected: Any, at: str = "") -> str:
     if is_array(expected) or is_array(got):
         return closeness(got, expected, 0.0, 0.0, at)
     if type(expected) is bool or type(got) is bool or expected is None or got is None:
-        same = got is expected or (hasattr(got, "item") and got.item() is expected)
+        same = getattr(got, "item", lambda: got)() is expected  # a numpy bool is a bool
     else:
         same = bool(got == expected)
     return "" if same else f"{place}expected {show(expected)}, got {show(got)}"

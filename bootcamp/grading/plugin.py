@@ -1,7 +1,7 @@
 """The pytest plugin: `pytest stage01_tokenizer` grades as `python -m bootcamp grade 1` does.
 
-Graders run in a worker process (see `grader.py`), and pytest reports what came of them: -k, -x, --junit-xml and the rest
-work as ever. With --pdb, --trace or --in-process they run in pytest's own process, for debugging.
+Graders run in a worker process (see `grader.py`), and pytest reports what came of them: -k, -x, --junit-xml
+and the rest work as ever. With --pdb, --trace or --in-process they run in pytest's own process, for debugging.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def stage_of(path: Path) -> course.Stage | None:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """The seed of this run."""
-    worker = request.config.pluginmanager.get_plugin("bootcamp-worker")
-    return worker.seed if worker else request.config.getoption("seed")
+    worker: Any = request.config.pluginmanager.get_plugin("bootcamp-worker")
+    option: Any = request.config.option
+    return worker.seed if worker else option.seed
 
 
 @pytest.fixture

@@ -144,5 +144,5 @@ def as_junit(reports: list[Report]) -> str:
                     node.text += f"\nlooks like: {exercise.mistake}"
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
-    legal = "".join(char for char in text if char in "\t\n" or char >= " " and char not in "\ufffe\uffff")
+    legal = "".join(char for char in text if char in "\t\n" or (char >= " " and char not in "\ufffe\uffff"))
     return '<?xml version="1.0" encoding="utf-8"?>\n' + legal + "\n"

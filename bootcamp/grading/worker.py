@@ -170,7 +170,10 @@ class Worker:
             folder = command["layout"][command["stage"]]["folder"]
             for nodeid in command["tests"]:
                 self.send(event="start", nodeid=nodeid)
-                self.send(event="end", nodeid=nodeid, **self.run(items[nodeid], folder, command["seconds"]))
+                result = self.run(items[nodeid], folder, command["seconds"])
+                self.send(event="end", nodeid=nodeid, **result)
+                if result["failure"] and command["stop"]:
+                    break
             self.send(event="done")
         return True
 

@@ -1,0 +1,105 @@
+"""Pre-tokens by hand: a scanner that goes by the kind of each character; special tokens by `str.find` and a heap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heapreplace
+
+import regex
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+LETTER, NUMBER, SIGN, SPACE = "letter", "number", "sign", "space"
+_PROBES = [(SPACE, regex.compile(r"\s")), (LETTER, regex.compile(r"\p{L}")), (NUMBER, regex.compile(r"\p{N}"))]
+
+
+class _Kinds(dict[str, str]):
+    """What kind each character is, found out when it is first seen. Ask by `kinds[character]`."""
+
+    def __missing__(self, char: str) -> str:
+        for kind, probe in _PROBES:
+            if probe.match(char):
+                self[char] = kind
+                return kind
+        self[char] = SIGN
+        return SIGN
+
+
+_kinds = _Kinds()
+
+
+def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
+    """Cut `text` into pre-tokens: the matches of `pattern`, and what lies between two matches."""
+    if pattern == GPT2_PATTERN:
+        return _scan(text)
+    cuts = [0]  # every place where a match begins or ends; pieces lie between two cuts
+    for match in regex.finditer(pattern, text):
+        cuts.extend(match.span())
+    cuts.append(len(text))
+    return [text[start:end] for start, end in zip(cuts, cuts[1:]) if start < end]
+
+
+def _scan(text: str) -> list[str]:
+    """Cut `text` as GPT2_PATTERN does, one run of characters of a kind after the other."""
+    kinds = _kinds
+    pieces: list[str] = []
+    place, size = 0, len(text)
+    while place < size:
+        start = place
+        char = text[place]
+        kind = kinds[char]
+        if char == "'":
+            end = place + 2 if text[place + 1 : place + 2] in ("s", "d", "m", "t") else place
+            if text[place + 1 : place + 3] in ("ll", "ve", "re"):
+                end = place + 3
+            if end > place:
+                pieces.append(text[place:end])
+                place = end
+                continue
+        if kind is SPACE:
+            place += 1
+            while place < size and kinds[text[place]] is SPACE:
+                place += 1
+            if place == size:
+                pieces.append(text[start:])
+                break
+            # A word stands behind the run. The last of it goes to the word if it is a plain space; any other
+            # white space there is a piece of its own.
+            last = place - 1
+            if last > start:
+                pieces.append(text[start:last])
+            if text[last] != " ":
+                pieces.append(text[last])
+                continue
+            start, kind = last, kinds[text[place]]
+        place += 1
+        while place < size and kinds[text[place]] is kind:
+            place += 1
+        pieces.append(text[start:place])
+    return pieces
+
+
+def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
+    """Cut `text` around its special tokens, each a piece of its own; of several at one place the longest."""
+    upcoming: list[tuple[int, int, str]] = []  # for each special token: where it stands next, its length (negative)
+    for token in set(special_tokens):
+        if not token:
+            raise ValueError("a special token must not be empty")
+        if (found := text.find(token)) >= 0:
+            upcoming.append((found, -len(token), token))
+    heapify(upcoming)
+
+    pieces: list[str] = []
+    place, never = 0, len(text)
+    while upcoming and upcoming[0][0] < never:
+        start, length, token = upcoming[0]
+        if start >= place:
+            if start > place:
+                pieces.append(text[place:start])
+            pieces.append(token)
+            place = start - length
+        found = text.find(token, place)
+        heapreplace(upcoming, (found if found >= 0 else never, length, token))
+    if place < len(text):
+        pieces.append(text[place:])
+    return pieces

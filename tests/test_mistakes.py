@@ -1,0 +1,138 @@
+"""Every named mistake is caught in its own exercise, and called by its own name; no other is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootcamp import course
+from bootcamp.grading import mistakes
+from bootcamp.grading.grader import Grader
+from bootcamp.grading.results import TestResult
+
+MISTAKES = [(stage, mistake) for stage in course.stages() for mistake in mistakes.of_stage(stage)]
+ids = [f"{mistake.exercise} {mistake.name}" for _, mistake in MISTAKES]
+# Mistakes as somebody else would write them: tests/mistakes/STAGE/NAME.py begins with the lines
+# "# module: bpe.py", "# exercise: 1.4" and "# name: …", and holds a version of that module.
+ELSEWHERE = sorted((course.ROOT / "tests" / "mistakes").glob("*/*.py"))
+
+
+@pytest.fixture(scope="module")
+def graders() -> Iterator[dict[str, Grader]]:
+    made = {stage.name: Grader(stage, stage.reference, upstream="solutions") for stage in course.stages()}
+    yield made
+    for grader in made.values():
+        grader.close()
+
+
+@pytest.mark.parametrize("stage, mistake", MISTAKES, ids=ids)
+def test_is_caught_and_called_by_its_own_name(graders, stage: course.Stage, mistake: mistakes.Mistake):
+    known = graders[stage.name].signatures(stage.exercise(mistake.exercise))
+    assert any(test.outcome == "failed" for test in known[mistake]), "no test fails"
+    found = mistakes.recognise(known[mistake], known)
+    assert found == mistake, f"is taken for: {found and found.name}"
+
+
+@pytest.mark.parametrize("stage, mistake", MISTAKES, ids=ids)
+def test_costs_its_own_exercise_only(stage: course.Stage, mistake: mistakes.Mistake):
+    """Graded as a submission: what needs the exercise is graded on the reference beneath, and passes."""
+    others = [each.number for each in stage.exercises if _needs(stage, each, mistake.exercise)]
+    with mistake.applied(stage) as folder, Grader(stage, folder, "solutions", name_mistakes=False) as grader:
+        assert grader.exercise(mistake.exercise).status == "wrong"
+        file = Path(mistake.file).stem
+        neighbours = [each.number for each in stage.exercises if file in each.modules]
+        for number in {*others, *neighbours} - {mistake.exercise}:
+            result = grader.exercise(number)
+            assert result.status == "complete", f"{number}: {result.first_failure}"
+
+
+def _needs(stage: course.Stage, exercise: course.Exercise, number: str) -> bool:
+    return any(needed == number or _needs(stage, stage.exercise(needed), number) for needed in exercise.needs)
+
+
+@pytest.mark.parametrize("path", ELSEWHERE, ids=lambda path: path.stem)
+def test_is_recognised_in_other_hands(graders, path: Path, tmp_path: Path):
+    stage = course.stage_named(path.parent.name)
+    text = path.read_text(encoding="utf-8")
+    head = dict(line[2:].split(": ", 1) for line in text.splitlines()[:3])
+    folder = tmp_path / stage.name
+    shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / head["module"]).write_text(text, encoding="utf-8")
+    exercise = stage.exercise(head["exercise"])
+    results = graders[stage.name].on_other_code(folder, exercise)
+    found = mistakes.recognise(results, graders[stage.name].signatures(exercise))
+    assert (found.name if found else "") == head["name"], [test for test in results if test.outcome == "failed"]
+
+
+def test_there_are_enough():
+    for stage in course.stages():
+        assert len(mistakes.of_stage(stage)) >= 20
+        for exercise in stage.exercises:
+            assert mistakes.of_exercise(stage, exercise.number), f"{exercise.number} has no named mistake"
+
+
+def test_names_are_unique_and_hints_do_not_repeat_them():
+    for stage in course.stages():
+        names = [mistake.name for mistake in mistakes.of_stage(stage)]
+        assert len(set(names)) == len(names)
+        assert all(mistake.hint.endswith(".") and mistake.hint != mistake.name for mistake in mistakes.of_stage(stage))
+
+
+# -- when a name is given, and when not
+
+
+def result(nodeid: str, observed: list, kind: str = "wrong", varied: bool = False) -> TestResult:
+    from bootcamp.grading.results import Failure
+
+    return TestResult(nodeid, "claim", "failed", failure=Failure(kind, ""), observed=observed, varied=varied)
+
+
+def passed(nodeid: str) -> TestResult:
+    return TestResult(nodeid, "claim", "passed")
+
+
+ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in ("one", "other"))
+
+
+@pytest.mark.parametrize(
+    "mine, known, name",
+    [
+        ([result("a", [1, 2])], {ONE: [result("a", [1, 2])]}, "one"),
+        ([result("a", [1, 3])], {ONE: [result("a", [1, 2])]}, None),  # another wrong value
+        ([result("a", [1]), result("b", [2])], {ONE: [result("a", [1]), passed("b")]}, "one"),  # and something else
+        ([result("a", [1]), passed("b")], {ONE: [result("a", [1]), result("b", [2])]}, None),  # less than the mistake
+        ([result("a", [1])], {ONE: [result("a", [1])], OTHER: [result("a", [1])]}, None),  # cannot be told apart
+        (  # the larger of two, one of which is a part of the other
+            [result("a", [1]), result("b", [2])],
+            {ONE: [result("a", [1]), result("b", [2])], OTHER: [result("a", [1])]},
+            "one",
+        ),
+        ([result("a", [1.0001])], {ONE: [result("a", [1.0])]}, "one"),  # rounding
+        ([result("a", [1], varied=True)], {ONE: [result("a", [2], varied=True)]}, None),  # no value to go by
+        (
+            [result("a", [1]), result("b", [5], varied=True)],
+            {ONE: [result("a", [1]), result("b", [6], varied=True)]},
+            "one",
+        ),
+        ([result("a", [["error", "E"]], "error")], {ONE: [result("a", [["error", "E"]], "error")]}, "one"),
+        (  # an error alone is no evidence if more is wrong than the mistake explains
+            [result("a", [["error", "E"]], "error"), result("b", [1])],
+            {ONE: [result("a", [["error", "E"]], "error"), passed("b")]},
+            None,
+        ),
+        ([result("a", ["timeout"], "timeout")], {ONE: [result("a", ["timeout"], "timeout")]}, None),
+        ([passed("a")], {ONE: [passed("a")]}, None),
+    ],
+)
+def test_recognise(mine, known, name):
+    found = mistakes.recognise(mine, known)
+    assert (found.name if found else None) == name
+
+
+def test_an_edit_that_does_not_fit_is_an_error():
+    mistake = mistakes.Mistake("1.1", "name", "hint.", "words.py", (("not there", "x"),))
+    with pytest.raises(ValueError, match="0 times"):
+        mistake.edited("some text")
