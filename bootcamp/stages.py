@@ -88,10 +88,9 @@ def use(layout: Layout) -> None:
             del sys.modules[name]
     importlib.invalidate_caches()
     for name in layout:  # made here, not by the folder's __init__.py, which is no exercise and may be broken
-        package = ModuleType(name)
+        package = sys.modules[name] = ModuleType(name)
         path, getattr_ = open_stage(name)
         vars(package).update(__path__=path, __getattr__=getattr_, __package__=name)
-        sys.modules[name] = package
 
 
 def use_reference() -> None:
@@ -119,6 +118,7 @@ def open_stage(name: str) -> tuple[list[str], Callable[[str], Any]]:
     What it exports is what its exercises declare, imported when it is first asked for, so that a
     mistake in one module leaves the others usable.
     """
+    sys.modules[name].__class__ = _Package
     source = current(first=name)[name]
     if source.reference and not any(isinstance(finder, _ReferenceBeneath) for finder in sys.meta_path):
         sys.meta_path.insert(0, _ReferenceBeneath())
@@ -130,6 +130,18 @@ def open_stage(name: str) -> tuple[list[str], Callable[[str], Any]]:
         return getattr(importlib.import_module(f"{name}.{module}"), attribute)
 
     return [source.folder], getattr_
+
+
+class _Package(ModuleType):
+    """A stage's package, in which a function wins over the module of the same name.
+
+    Python sets each module that it imports as an attribute of the package: `from stage01_tokenizer import pretokenize` would
+    mean the function before the module is imported, and the module after.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and course.stage_named(self.__name__).exports().get(name) == name):
+            super().__setattr__(name, value)
 
 
 # -- the reference beneath an exercise ---------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def test_child_processes_get_the_same(copy):
 def test_names_are_imported_from_the_stage_itself():
     code = "from bootcamp import stages; stages.use_reference(); from stage01_tokenizer import Tokenizer, train_bpe; "
     assert run(course.ROOT, code + "print(Tokenizer.__name__, train_bpe.__name__)") == "Tokenizer train_bpe"
+    code = "import stage01_tokenizer.pretokenize; from stage01_tokenizer import pretokenize; print(pretokenize('a b'))"
+    assert run(course.ROOT, f"from bootcamp import stages; stages.use_reference(); {code}") == "['a', ' b']"
     code = "import stage01_tokenizer\ntry: stage01_tokenizer.nothing\nexcept AttributeError as error: print(error)"
     assert "nothing" in run(course.ROOT, code)
 
