@@ -110,8 +110,10 @@ def install(file: str) -> str:
             assert pip.stdout
             for line in pip.stdout:
                 lines.append(line)
-                if match := re.match(r"\s*(Collecting|Downloading|Using cached|Installing collected) (.*)", line):
-                    ticker.show(f"{match[1].lower()} {match[2].rpartition('/')[2].split(' (from')[0]}")
+                if match := re.match(r"\s*(Collecting|Downloading|Using cached) (\S+)( \(\d.*\))?", line):
+                    ticker.show(f"{match[1].lower()} {match[2].rpartition('/')[2]}{match[3] or ''}")
+                elif line.startswith("Installing collected packages"):
+                    ticker.show("installing what was collected")
         pip.wait()
     except KeyboardInterrupt:
         pip.kill()

@@ -53,10 +53,10 @@ def fingerprint(stage: course.Stage, exercise: course.Exercise) -> str:
 
 
 def holes(stage: course.Stage, exercise: course.Exercise) -> int:
-    """Count the places of an exercise that are still as the skeleton left them."""
+    """Count the places of an exercise that are still as the skeleton left them; a missing file is one."""
     hole = re.compile(rf'raise NotImplementedError\(\s*"{re.escape(exercise.number)} ')
     files = [stage.folder / f"{module}.py" for module in exercise.modules]
-    return sum(len(hole.findall(file.read_text("utf-8", "replace"))) for file in files if file.is_file())
+    return sum(len(hole.findall(file.read_text("utf-8", "replace"))) if file.is_file() else 1 for file in files)
 
 
 def record(stage: course.Stage, results: Iterable[ExerciseResult]) -> None:

@@ -21,11 +21,9 @@ def standing_of(stage: course.Stage, exercise: course.Exercise, known: dict) -> 
         if entry["status"] == "todo":
             return "todo", f"{holes} to write" if entry["passed"] else ""
         return entry["status"], ""
-    if entry and entry["status"] == "complete":
-        return "changed", "complete when it was graded, changed since"
-    if entry or holes < len(exercise.functions):
-        return ("changed", "changed since it was graded") if entry and not holes else ("todo", "begun")
-    return "todo", ""
+    if holes:
+        return "todo", ""
+    return "changed", "changed since it was graded" if entry else "not graded yet"
 
 
 def next_exercise() -> tuple[course.Stage, course.Exercise] | None:

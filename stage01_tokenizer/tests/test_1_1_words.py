@@ -35,6 +35,9 @@ def test_vocab_size_counts_the_unknown_word():
     """A vocab_size of 3 has room for <unk> and two words."""
     tokenizer = words.WordTokenizer.train(["a a a b b c"], vocab_size=3)
     check.equal(tokenizer.encode("c"), [0], "the id of c, for which there is no room")
+    check.equal(tokenizer.encode("b"), [2], "the id of b, for which there is room")
+    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=1)
+    check.equal(tokenizer.encode("a b"), [0, 0], "the ids of 'a b' after train(['a a b'], vocab_size=1)")
 
 
 def test_smaller_than_asked():
@@ -52,11 +55,12 @@ def test_unknown_words_are_id_0():
 
 
 def test_any_white_space_separates():
-    """Spaces, tabs and line ends separate words, however many stand together."""
+    """Spaces, tabs, line ends and all else that split() takes for white space separate words, however many stand there."""
     tokenizer = words.WordTokenizer.train(["  a\ta\n\nb  \r\n"], vocab_size=9)
     check.returns([1, 2, 1], tokenizer.encode, " a   b\n\ta ")
     check.returns([], tokenizer.encode, "")
     check.returns([], tokenizer.encode, " \n ")
+    check.returns([1, 2, 1], tokenizer.encode, "a\u3000b\u00a0a")
 
 
 def test_words_are_taken_as_they_are():
@@ -82,6 +86,8 @@ def test_decode():
     tokenizer = words.WordTokenizer.train(["be be to"], vocab_size=4)
     check.returns("to be <unk>", tokenizer.decode, [2, 1, 0])
     check.returns("", tokenizer.decode, [])
+    got = tokenizer.decode(id for id in (2, 1))
+    check.equal(got, "to be", "decode(id for id in (2, 1)), where the ids come from a generator")
 
 
 def test_decode_refuses_other_ids():
@@ -89,8 +95,18 @@ def test_decode_refuses_other_ids():
     tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
     check.returns("b", tokenizer.decode, [2])
     why = "A list takes -1 for its last item without a word; an id that no word has must not decode."
-    check.raises(IndexError, tokenizer.decode, [1, 3], naming=[3])
+    check.raises(IndexError, tokenizer.decode, [1, 77, 2], naming=[77], why=why)
+    check.raises(
+        IndexError, tokenizer.decode, [1, 3], naming=[3], why="There are three words: those of ids 0, 1 and 2."
+    )
     check.raises(IndexError, tokenizer.decode, [-1], naming=[-1], why=why)
+
+
+def test_train_refuses_what_it_cannot_do():
+    """No room for <unk> is a ValueError, and one string instead of several texts is a TypeError."""
+    check.equal(words.WordTokenizer.train(["a"], vocab_size=2).encode("a"), [1], "the id of a after train(['a'], 2)")
+    check.raises(ValueError, words.WordTokenizer.train, ["a"], vocab_size=0)
+    check.raises(TypeError, words.WordTokenizer.train, "a b", vocab_size=9, why="It would be read letter by letter.")
 
 
 @pytest.mark.varied

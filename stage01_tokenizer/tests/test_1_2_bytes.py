@@ -247,7 +247,11 @@ def test_each_decoder_keeps_its_own_bytes():
 
 def test_a_broken_character_is_not_waited_for():
     """A character that breaks off does not hold back what comes behind it."""
-    for pieces, text in (([b"\xe2", b"a"], BAD + "a"), ([b"\xf0\x9f", b"\xc3\xa9"], BAD + "é"), ([b"\xff", b"a"], BAD + "a")):
+    for pieces, text in (
+        ([b"\xe2", b"a"], BAD + "a"),
+        ([b"\xf0\x9f", b"\xc3\xa9"], BAD + "é"),
+        ([b"\xff", b"a"], BAD + "a"),
+    ):
         check.equal(
             "".join(fed(pieces)[:-1]),
             text,
@@ -320,4 +324,6 @@ def test_random_pieces(rng):
             size = rng.randint(0, most)
             pieces.append(data[:size])
             data = data[size:]
-        check.equal("".join(fed(pieces)), text, f"a text of {len(text)} characters in pieces of up to {most} bytes, joined")
+        check.equal(
+            "".join(fed(pieces)), text, f"a text of {len(text)} characters in pieces of up to {most} bytes, joined"
+        )

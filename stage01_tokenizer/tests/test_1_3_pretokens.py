@@ -125,7 +125,9 @@ def test_a_pattern_with_groups():
     why = "What a group has matched is a part of the match, or nothing at all; the piece is match.group()."
     check.returns(["ab", "cc", "ab"], pretokenize.pretokenize, "abccab", pattern=r"(a)(b)|(c+)", why=why)
     check.returns(["aa", "b", "ccc"], pretokenize.pretokenize, "aabccc", pattern=r"(.)\1*", why=why)
-    check.returns(["x=1", ";", "y=2"], pretokenize.pretokenize, "x=1;y=2", pattern=r"(?P<name>\w)=(?P<value>\d)", why=why)
+    check.returns(
+        ["x=1", ";", "y=2"], pretokenize.pretokenize, "x=1;y=2", pattern=r"(?P<name>\w)=(?P<value>\d)", why=why
+    )
 
 
 def test_matches_of_no_length():
@@ -160,9 +162,9 @@ def test_random_texts_and_a_pattern_with_gaps(rng):
 
 def test_special_tokens_are_pieces():
     """Each special token of the text is a piece, and so is what lies between two of them."""
-    got = pretokenize.split_special
-    check.returns(["one", "<|end|>", "two"], got, "one<|end|>two", ["<|end|>"])
-    check.returns(["a", "<s>", "b", "<t>", "c", "<s>", "d"], got, "a<s>b<t>c<s>d", ["<s>", "<t>"])
+    check.returns(["one", "<|end|>", "two"], pretokenize.split_special, "one<|end|>two", ["<|end|>"])
+    pieces = ["a", "<s>", "b", "<t>", "c", "<s>", "d"]
+    check.returns(pieces, pretokenize.split_special, "a<s>b<t>c<s>d", ["<s>", "<t>"])
 
 
 def test_at_both_ends_and_side_by_side():
@@ -185,7 +187,9 @@ def test_without_special_tokens():
     check.returns([], pretokenize.split_special, "", [])
 
 
-@pytest.mark.parametrize("specials", [["<|x|>", "<|x|><|x|>"], ["<|x|><|x|>", "<|x|>"]], ids=["short first", "long first"])
+@pytest.mark.parametrize(
+    "specials", [["<|x|>", "<|x|><|x|>"], ["<|x|><|x|>", "<|x|>"]], ids=["short first", "long first"]
+)
 def test_the_longest_where_several_start(specials):
     """Where two special tokens start at one place the longer is taken, whichever is listed first."""
     check.returns(["a", "<|x|><|x|>", "b", "<|x|>"], pretokenize.split_special, "a<|x|><|x|>b<|x|>", specials)
@@ -198,9 +202,11 @@ def test_the_longest_is_not_the_last_in_the_alphabet():
     check.returns(["<ab>", "<az", "<a", "b", "<", "z"], pretokenize.split_special, "<ab><az<ab<z", specials)
 
 
-@pytest.mark.parametrize("token", ["a.c", "a|b", "[ab]", "(a)", "a*", "a+?", r"\w", "^", "$", "a{2}", "\\", "#a b", "\n"])
+@pytest.mark.parametrize(
+    "token", ["a.c", "a|b", "[ab]", "(a)", "a*", "a+?", r"\w", "^", "$", "a{2}", "\\", "#a b", "\n"]
+)
 def test_special_tokens_are_no_patterns(token):
-    """A sign that means something in a pattern means itself in a special token."""
+    """A sign that means something in a pattern means only itself in a special token."""
     why = "The token is text. Where it becomes part of a pattern, each sign in it has to be escaped."
     check.returns(["abc aab", token, "w"], pretokenize.split_special, f"abc aab{token}w", [token], why=why)
 
@@ -213,7 +219,9 @@ def test_white_space_around_special_tokens_is_kept():
 
 def test_the_rest_is_not_cut():
     """What lies between special tokens is one piece, however many words it has."""
-    check.returns(["It's two words", "<s>", "3 more. "], pretokenize.split_special, "It's two words<s>3 more. ", ["<s>"])
+    check.returns(
+        ["It's two words", "<s>", "3 more. "], pretokenize.split_special, "It's two words<s>3 more. ", ["<s>"]
+    )
 
 
 def test_special_tokens_from_any_iterable():
@@ -222,9 +230,7 @@ def test_special_tokens_from_any_iterable():
         check.returns(["a", "<s>", "b", "<t>"], pretokenize.split_special, "a<s>b<t>", kind(["<s>", "<t>"]))
     generator = (token for token in ["<s>", "<t>"])
     got = pretokenize.split_special("a<s>b<t>", generator)
-    check.equal(
-        got, ["a", "<s>", "b", "<t>"], "split_special('a<s>b<t>', (token for token in ['<s>', '<t>']))"
-    )
+    check.equal(got, ["a", "<s>", "b", "<t>"], "split_special('a<s>b<t>', (token for token in ['<s>', '<t>']))")
     got = pretokenize.split_special("a<s>b", (token for token in ()))
     check.equal(got, ["a<s>b"], "split_special('a<s>b', (token for token in ()))")
 

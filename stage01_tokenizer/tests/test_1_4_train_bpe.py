@@ -54,6 +54,8 @@ def test_merges_every_occurrence():
     """Each occurrence of the pair becomes one token, also at the start and at the end."""
     check.returns((b"ab", b"c", b"ab"), bpe.merge_pair, spelled("abcab"), (b"a", b"b"))
     check.returns((b"ab",), bpe.merge_pair, spelled("ab"), (b"a", b"b"))
+    check.returns((b"a", b"ab", b"b"), bpe.merge_pair, spelled("aabb"), (b"a", b"b"))
+    check.returns((b" a", b" a", b" "), bpe.merge_pair, spelled(" a a "), (b" ", b"a"))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
@@ -66,6 +68,8 @@ def test_merges_repeats_from_the_left(count):
 def test_merges_only_whole_tokens():
     """Only the two tokens themselves are joined, not others that spell the same bytes."""
     check.returns((b"a", b"bc", b"abc"), bpe.merge_pair, (b"a", b"bc", b"ab", b"c"), (b"ab", b"c"))
+    word = (b"xab", b"c", b"ab", b"cx", b"ab c")
+    check.returns(word, bpe.merge_pair, word, (b"ab", b"c"), why="xab is another token than ab, and cx another than c.")
 
 
 def test_merges_nothing_that_is_not_there():
@@ -166,7 +170,11 @@ def test_bytes_not_characters():
 def test_no_room_for_merges():
     """A vocabulary of the bytes and the special tokens alone is allowed, and one below is refused."""
     vocab, merges = bpe.train_bpe("abab", 257, [END])
-    check.equal((len(vocab), merges), (257, []), f"the size of the vocabulary and the merges of train_bpe('abab', 257, ['{END}'])")
+    check.equal(
+        (len(vocab), merges),
+        (257, []),
+        f"the size of the vocabulary and the merges of train_bpe('abab', 257, ['{END}'])",
+    )
     check.raises(ValueError, bpe.train_bpe, "abab", 256, [END], naming=[257, 256])
 
 
@@ -174,7 +182,7 @@ def test_no_room_for_merges():
 def test_random_texts(rng):
     """On random texts every merge is the one that a count by hand asks for, with ties decided by bytes."""
     for size in (4, 12, 40):
-        text = "".join(rng.choice("aab, ") for _ in range(size))
+        text = "".join(rng.choice("aabé, ") for _ in range(size))
         _, merges = bpe.train_bpe(text, 256 + 12)
         for done, pair in enumerate(merges):
             best = _best_pairs(text, merges[:done])[0]
@@ -183,12 +191,12 @@ def test_random_texts(rng):
 
 
 def _best_pairs(text, merges):
-    """All pairs left after some merges, the one to merge next first. Counted place by place, on texts of a, b, comma
-    and space: there a pre-token is a run of letters or commas with the space before it, or a run of other spaces."""
+    """All pairs left after some merges, the one to merge next first. Counted place by place, on texts of a, b, é,
+    comma and space: there a pre-token is a run of letters or commas with the space before it, or other spaces."""
     import re
 
     counts = {}
-    for word in re.findall(r" ?[ab]+| ?,+| +(?![^ ])| +", text):
+    for word in re.findall(r" ?[abé]+| ?,+| +(?![^ ])| +", text):
         tokens = [bytes([byte]) for byte in word.encode()]
         for left, right in merges:
             place = 0

@@ -1,0 +1,245 @@
+"""1.5 · Encoding: the merge that was learned first is made first."""
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from bootcamp.grading import check, written
+
+bpe = written("stage01_tokenizer.bpe")
+
+
+def ranks_of(*merges):
+    """The ranks of merges, each written as its two tokens with | between them, the first learned first."""
+    pairs = (merge.encode().split(b"|") for merge in merges)
+    return {(left, right): rank for rank, (left, right) in enumerate(pairs)}
+
+
+# -- which merge comes first
+
+
+def test_the_first_learned_is_made_first():
+    """The pair of lowest rank is merged first, although another one stands further left."""
+    why = "(b, c) was learned before (a, b). Once bc is one token, there is no b left to be merged with a."
+    check.returns([b"a", b"bc"], bpe.encode_bytes, b"abc", ranks_of("b|c", "a|b"), why=why)
+    check.returns([b"abc", b"ab"], bpe.encode_bytes, b"abcab", ranks_of("b|c", "a|b", "a|bc"))
+
+
+def test_the_last_learned_is_made_last():
+    """A pair of higher rank waits, although it stands further right."""
+    check.returns([b"ab", b"c"], bpe.encode_bytes, b"abc", ranks_of("a|b", "b|c"))
+
+
+def test_rank_not_length():
+    """The order of learning decides, not which token is the longest."""
+    why = "ab is made first, then cd. No c is left to make abc with, though abc is a token, and longer."
+    check.returns([b"ab", b"cd"], bpe.encode_bytes, b"abcd", ranks_of("a|b", "c|d", "ab|c"), why=why)
+
+
+def test_rank_zero():
+    """The merge of rank 0 is made like the others."""
+    check.returns([b"ab"], bpe.encode_bytes, b"ab", ranks_of("a|b"))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 7])
+def test_repeats_from_the_left(count):
+    """In a run of one letter the leftmost pair is merged first: aaaaa becomes aa aa a."""
+    expected = [b"aa"] * (count // 2) + [b"a"] * (count % 2)
+    check.returns(expected, bpe.encode_bytes, b"a" * count, ranks_of("a|a"))
+
+
+# -- again and again
+
+
+def test_every_occurrence_is_merged():
+    """A pair is merged wherever it stands, also at the start and at the end."""
+    check.returns([b"ab", b"-", b"ab", b"ab"], bpe.encode_bytes, b"ab-abab", ranks_of("a|b"))
+
+
+def test_merged_tokens_are_merged_again():
+    """A token that a merge has made is merged with its neighbours on either side, for as long as a pair has a rank."""
+    check.returns([b"lowest"], bpe.encode_bytes, b"lowest", ranks_of("s|t", "e|st", "w|est", "o|west", "l|owest"))
+    check.returns([b"lower"], bpe.encode_bytes, b"lower", ranks_of("l|o", "lo|w", "low|e", "lowe|r"))
+    check.returns([b"lower", b"low"], bpe.encode_bytes, b"lowerlow", ranks_of("o|w", "e|r", "l|ow", "low|er"))
+
+
+def test_repeats_of_merged_tokens():
+    """What a run was merged to may be a run again."""
+    check.returns([b"aaaa", b"aa", b"a"], bpe.encode_bytes, b"aaaaaaa", ranks_of("a|a", "aa|aa"))
+    check.returns([b"aa", b"aaa"], bpe.encode_bytes, b"aaaaa", ranks_of("a|a", "aa|a"))
+    check.returns([b"abab", b"ab", b"a"], bpe.encode_bytes, b"abababa", ranks_of("a|b", "ab|ab"))
+
+
+def test_published_merges():
+    """With the first twenty merges of GPT-2, words are cut as GPT-2 cuts them."""
+    first = [" |t", " |a", "h|e", "i|n", "r|e", "o|n", " t|he", "e|r", " |s", "a|t"]
+    then = [" |w", " |o", "e|n", " |c", "i|t", "i|s", "a|n", "o|r", "e|s", " |b"]
+    ranks = ranks_of(*first, *then)
+    check.returns([b" the", b"re"], bpe.encode_bytes, b" there", ranks)
+    check.returns([b"an", b"o", b"t", b"he", b"r"], bpe.encode_bytes, b"another", ranks)
+    check.returns([b" s", b"e", b"en"], bpe.encode_bytes, b" seen", ranks)
+
+
+# -- words of all kinds
+
+
+def test_nothing_to_merge():
+    """Where no pair has a rank, the tokens are the single bytes; (b, a) is another pair than (a, b)."""
+    check.returns([b"b", b"a"], bpe.encode_bytes, b"ba", ranks_of("a|b"))
+    check.returns([b"a", b"b"], bpe.encode_bytes, b"ab", {})
+
+
+def test_short_words():
+    """An empty word has no token, and a word of one byte has one."""
+    check.returns([b"a"], bpe.encode_bytes, b"a", ranks_of("a|b"))
+    check.returns([], bpe.encode_bytes, b"", ranks_of("a|b"))
+
+
+def test_any_bytes():
+    """A word may hold any of the 256 bytes, whether they spell characters or not."""
+    check.returns([bytes([byte]) for byte in range(256)], bpe.encode_bytes, bytes(range(256)), {})
+    ranks = {(b"\xff", b"\xff"): 0, (b"\xc3", b"\xa9"): 1, (b"\x00", b"\xc3\xa9"): 2}
+    check.returns([b"\x00\xc3\xa9", b"\xff\xff", b"\xc3"], bpe.encode_bytes, b"\x00\xc3\xa9\xff\xff\xc3", ranks)
+
+
+def test_each_call_goes_by_its_own_ranks():
+    """The same word gives other tokens with other ranks."""
+    check.returns([b"ab", b"c"], bpe.encode_bytes, b"abc", ranks_of("a|b"))
+    check.returns([b"a", b"bc"], bpe.encode_bytes, b"abc", ranks_of("b|c"))
+
+
+class ReadOnly(Mapping):
+    """Ranks that are no dict: they can be asked, and that is all."""
+
+    def __init__(self, ranks):
+        self.ranks = ranks
+
+    def __getitem__(self, pair):
+        return self.ranks[pair]
+
+    def __iter__(self):
+        return iter(self.ranks)
+
+    def __len__(self):
+        return len(self.ranks)
+
+
+def test_ranks_of_any_mapping():
+    """The ranks may be any Mapping, not only a dict."""
+    got = bpe.encode_bytes(b"abcab", ReadOnly(ranks_of("b|c", "a|b", "a|bc")))
+    check.equal(got, [b"abc", b"ab"], "encode_bytes(b'abcab', ranks), where ranks is a Mapping that is no dict")
+
+
+@pytest.mark.varied
+def test_random_words(rng):
+    """On random words and merges, the leftmost pair of the lowest rank is merged until no pair has a rank."""
+    for size in (*range(2, 30), 100):
+        ranks = random_ranks(rng, "ab" if size % 2 else "abcd", size)
+        word = bytes(rng.choices(b"ab" if size % 2 else b"abcd", k=size))
+        check.returns(merged_by_hand(word, ranks), bpe.encode_bytes, word, ranks)
+
+
+def random_ranks(rng, letters, count):
+    """Merges that training could have learned: each joins two tokens that were there before it to a new one."""
+    tokens, ranks = [letter.encode() for letter in letters], {}
+    while len(ranks) < count:
+        left, right = (tokens[int(len(tokens) * rng.random() ** 2)] for _ in range(2))
+        if left + right not in tokens:
+            ranks[left, right] = len(ranks)
+            tokens.append(left + right)
+    return ranks
+
+
+def merged_by_hand(word, ranks):
+    """One merge after the other, with a look at all pairs before each: right, and slow."""
+    tokens = [word[i : i + 1] for i in range(len(word))]
+    while True:
+        found = [(ranks[pair], place) for place, pair in enumerate(pairwise(tokens)) if pair in ranks]
+        if not found:
+            return tokens
+        _, place = min(found)
+        tokens[place : place + 2] = [tokens[place] + tokens[place + 1]]
+
+
+# -- long words
+
+
+class Counted(dict):
+    """Ranks that count how often they are asked, and give up on whoever asks too often."""
+
+    def __init__(self, ranks, size):
+        super().__init__(ranks)
+        self.size, self.count = size, 0
+        self.limit = int(2 * size * math.log2(size))
+
+    def asked(self):
+        self.count += 1
+        if self.count > self.limit:
+            check.true(
+                False,
+                f"for n = {self.size:,} bytes, 2 n log2 n = {self.limit:,} look-ups in ranks are enough",
+                got=f"more than {self.limit:,} look-ups",
+                why="A merge changes the pairs on its two sides, and no other. Only these need to be looked up again.",
+            )
+
+    def __getitem__(self, pair):
+        self.asked()
+        return super().__getitem__(pair)
+
+    def get(self, pair, default=None):
+        self.asked()
+        return super().get(pair, default)
+
+    def __contains__(self, pair):
+        self.asked()
+        return super().__contains__(pair)
+
+
+def holds(word, ranks, expected, what):
+    """Hold the tokens of a long word to `expected`, and the look-ups to their limit."""
+    got = bpe.encode_bytes(word, Counted(ranks, len(word)))
+    if not isinstance(got, (list, tuple)) or list(got) != expected:  # item by item only where it is needed
+        check.equal(got, expected, what)
+
+
+def test_work_on_a_run():
+    """In a long run of one letter, a merge does not make all pairs be looked up again."""
+    ranks = ranks_of("a|a", "aa|aa", "aaaa|aaaa", "aaaaaaaa|aaaaaaaa")
+    holds(b"a" * 4100, ranks, [b"a" * 16] * 256 + [b"aaaa"], "the tokens of 4,100 times the letter a")
+
+
+def test_work_on_a_token_that_grows():
+    """Where one token takes up one letter after the other, the rest of the word is not looked at each time."""
+    word = b"<" + b"lower" * 200
+    ranks = {(word[:end], word[end : end + 1]): end - 1 for end in range(1, len(word))}
+    holds(word, ranks, [word], "the tokens of b'<lowerlower…', which merge to one")
+
+
+@pytest.mark.varied
+def test_work_on_many_merges(rng):
+    """On a long word with hundreds of different merges in it, the work stays in proportion to the word."""
+    word, ranks, expected = long_word(rng, 4000, 300)
+    holds(word, ranks, expected, "the tokens of a random word of 4,000 letters")
+
+
+@pytest.mark.varied
+def test_a_very_long_word(rng):
+    """A word of 200,000 bytes takes a moment, not minutes."""
+    word, ranks, expected = long_word(rng, 200_000, 60)
+    holds(word, ranks, expected, "the tokens of a random word of 200,000 letters")
+
+
+def long_word(rng, size, merges):
+    """A word with its ranks and its tokens: random parts, and between them a byte that is in no merge."""
+    ranks = random_ranks(rng, "abcdefgh", merges)
+    parts = [bytes(rng.choices(b"abcdefgh", k=size)) for size in range(1, 80)]
+    tokens = [[*merged_by_hand(part, ranks), b"-"] for part in parts]
+    word, expected = [], []
+    while size > 0:
+        number = rng.randrange(len(parts))
+        word += [parts[number], b"-"]
+        expected += tokens[number]
+        size -= len(parts[number]) + 1
+    return b"".join(word), ranks, expected
