@@ -25,10 +25,29 @@ MISTAKES = [
     ),
     Mistake(
         "1.1",
+        "the words stand in the order of the alphabet, however frequent they are",
+        "The count comes first, downwards; the alphabet only decides between words that are equally frequent.",
+        "words.py",
+        (("sorted(counts, key=lambda word: (-counts[word], word))", "sorted(counts)"),),
+    ),
+    Mistake(
+        "1.1",
         "the vocabulary has one word too many",
         "<unk> takes one of the vocab_size ids, so there is room for one word less.",
         "words.py",
         (("ordered[: vocab_size - 1]", "ordered[:vocab_size]"),),
+    ),
+    Mistake(
+        "1.1",
+        "only the last text is counted",
+        "One counter has to take the words of all the texts: make it before the loop over them.",
+        "words.py",
+        (
+            (
+                "counts = Counter(word for text in texts for word in text.split())\n",
+                "counts = Counter()\n        for text in texts:\n            counts = Counter(text.split())\n",
+            ),
+        ),
     ),
     Mistake(
         "1.1",
@@ -37,7 +56,17 @@ MISTAKES = [
         "words.py",
         (
             ("for word in text.split())\n        counts.pop", "for word in text.split(' '))\n        counts.pop"),
-            ("return [self.ids.get(word, 0) for word in text.split()]", "return [self.ids.get(word, 0) for word in text.split(' ')]"),
+            ("self.ids.get(word, 0) for word in text.split()", "self.ids.get(word, 0) for word in text.split(' ')"),
+        ),
+    ),
+    Mistake(
+        "1.1",
+        "capital and small letters are taken for the same",
+        "Words are taken as they stand: The and the are two words, each with its own count.",
+        "words.py",
+        (
+            ("for word in text.split())\n", "for word in text.lower().split())\n"),
+            ("self.ids.get(word, 0) for word in text.split()", "self.ids.get(word, 0) for word in text.lower().split()"),
         ),
     ),
     Mistake(
@@ -45,7 +74,12 @@ MISTAKES = [
         "unknown words are left out",
         "Each word of the text has to give an id: 0 where it is not in the vocabulary.",
         "words.py",
-        (("self.ids.get(word, 0) for word in text.split()", "self.ids[word] for word in text.split() if word in self.ids"),),
+        (
+            (
+                "self.ids.get(word, 0) for word in text.split()",
+                "self.ids[word] for word in text.split() if word in self.ids",
+            ),
+        ),
     ),
     Mistake(
         "1.1",
@@ -60,5 +94,619 @@ MISTAKES = [
         "Python counts negative indices from the end. Test 0 <= id before you look the word up.",
         "words.py",
         (("if not 0 <= id < len(self.words)", "if not id < len(self.words)"),),
+    ),
+    Mistake(
+        "1.1",
+        "an id without a word decodes to <unk>",
+        "<unk> stands for words that were not in the vocabulary. An id that no word has is an error: raise IndexError.",
+        "words.py",
+        (
+            (
+                'raise IndexError(f"id {id} is not in the vocabulary of {len(self.words)} words")',
+                "words.append(UNKNOWN)\n                continue",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.1",
+        "decode joins the words and does not return them",
+        "A function without a return gives None, whatever it has worked out: return what the join gives.",
+        "words.py",
+        (('        return " ".join(words)', '        " ".join(words)'),),
+    ),
+    # -- 1.2 Bytes
+    Mistake(
+        "1.2",
+        "a character gives its number in Unicode, not its bytes",
+        "ord() gives a number that can be far above 255. text.encode('utf-8') gives the bytes.",
+        "utf8.py",
+        (('list(text.encode("utf-8"))', "[ord(char) for char in text]"),),
+    ),
+    Mistake(
+        "1.2",
+        "half of a surrogate pair is encoded as if it were a character",
+        "errors='surrogatepass' makes bytes that are no UTF-8. Leave `errors` out: encode then raises the ValueError.",
+        "utf8.py",
+        (('list(text.encode("utf-8"))', 'list(text.encode("utf-8", errors="surrogatepass"))'),),
+    ),
+    Mistake(
+        "1.2",
+        "half of a surrogate pair becomes a question mark",
+        "errors='replace' changes the text without a word. Leave `errors` out: encode then raises the ValueError.",
+        "utf8.py",
+        (('list(text.encode("utf-8"))', 'list(text.encode("utf-8", errors="replace"))'),),
+    ),
+    Mistake(
+        "1.2",
+        "half of a surrogate pair is left out",
+        "errors='ignore' changes the text without a word. Leave `errors` out: encode then raises the ValueError.",
+        "utf8.py",
+        (('list(text.encode("utf-8"))', 'list(text.encode("utf-8", errors="ignore"))'),),
+    ),
+    Mistake(
+        "1.2",
+        "text_to_byte_ids makes the list and does not return it",
+        "A function without a return gives None, whatever it has worked out: write return before the list.",
+        "utf8.py",
+        (('return list(text.encode("utf-8"))', 'list(text.encode("utf-8"))'),),
+    ),
+    Mistake(
+        "1.2",
+        "bytes that are no UTF-8 raise an error",
+        "A model may write any bytes. bytes.decode has an argument `errors` that says what to do with them.",
+        "utf8.py",
+        (('bytes(ids).decode("utf-8", errors="replace")', 'bytes(ids).decode("utf-8")'),),
+    ),
+    Mistake(
+        "1.2",
+        "bytes that are no UTF-8 are left out",
+        "errors='ignore' hides that something was there. errors='replace' puts U+FFFD in its place.",
+        "utf8.py",
+        (('bytes(ids).decode("utf-8", errors="replace")', 'bytes(ids).decode("utf-8", errors="ignore")'),),
+    ),
+    Mistake(
+        "1.2",
+        "each byte is decoded on its own",
+        "Only the bytes of a character together are that character. Make one bytes object of all ids, then decode it.",
+        "utf8.py",
+        (
+            (
+                'bytes(ids).decode("utf-8", errors="replace")',
+                '"".join(bytes([id]).decode("utf-8", errors="replace") for id in ids)',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.2",
+        "each id is taken for the number of a character",
+        "chr() turns the number of a character into text; these are numbers of bytes. Make bytes of them and decode.",
+        "utf8.py",
+        (('return bytes(ids).decode("utf-8", errors="replace")', 'return "".join(map(chr, bytes(ids)))'),),
+    ),
+    Mistake(
+        "1.2",
+        "each byte of a character that breaks off becomes a U+FFFD of its own",
+        "What a character has begun with, up to where it breaks off, is one U+FFFD: decode(errors='replace') does so.",
+        "utf8.py",
+        (
+            (
+                'return bytes(ids).decode("utf-8", errors="replace")',
+                'data, text = bytes(ids), ""\n'
+                "    while True:\n"
+                "        try:\n"
+                '            return text + data.decode("utf-8")\n'
+                "        except UnicodeDecodeError as error:\n"
+                '            text += data[: error.start].decode("utf-8") + "\\ufffd" * (error.end - error.start)\n'
+                "            data = data[error.end :]",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.2",
+        "an id above 255 starts again from 0",
+        "id % 256 gives a byte, but not one that was meant. bytes([256]) raises the ValueError that is asked for.",
+        "utf8.py",
+        (('bytes(ids).decode("utf-8"', 'bytes(id % 256 for id in ids).decode("utf-8"'),),
+    ),
+    Mistake(
+        "1.2",
+        "the stream decodes each piece on its own",
+        "A character may be cut in two by the pieces. Keep its first bytes until the others have come.",
+        "utf8.py",
+        (("end = len(data) - _unfinished(data)", "end = len(data)"),),
+    ),
+    Mistake(
+        "1.2",
+        "the bytes that were kept are forgotten when the next piece comes",
+        "self.pending belongs in front of the next piece: data = self.pending + data.",
+        "utf8.py",
+        (("        data = self.pending + data\n", ""),),
+    ),
+    Mistake(
+        "1.2",
+        "the bytes that were kept are put behind the next piece",
+        "They came first: self.pending + data, not data + self.pending.",
+        "utf8.py",
+        (("data = self.pending + data", "data = data + self.pending"),),
+    ),
+    Mistake(
+        "1.2",
+        "an unfinished character holds back all that stands before it",
+        "If the whole does not decode, the part before the unfinished character still does: give that at once.",
+        "utf8.py",
+        (
+            (
+                "        end = len(data) - _unfinished(data)\n"
+                "        self.pending = data[end:]\n"
+                '        return data[:end].decode("utf-8", errors="replace")\n',
+                "        try:\n"
+                '            text, self.pending = data.decode("utf-8"), b""\n'
+                "        except UnicodeDecodeError:\n"
+                '            text, self.pending = "", data\n'
+                "        return text\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.2",
+        "a complete character is kept until the next one begins",
+        "The first byte of a character says how many it has. With the last of them it is complete, and has to be given.",
+        "utf8.py",
+        (("if count >= length:", "if count > length:"),),
+    ),
+    Mistake(
+        "1.2",
+        "only the last byte is looked at to see whether a character is unfinished",
+        "The first byte of an unfinished character may stand up to three places from the end: walk back over the others.",
+        "utf8.py",
+        (("reversed(data[-3:])", "reversed(data[-1:])"),),
+    ),
+    Mistake(
+        "1.2",
+        "characters of four bytes are not waited for",
+        "First bytes from 0xF0 to 0xF4 begin four bytes: most emoji are written so.",
+        "utf8.py",
+        (("else 4 if 0xF0 <= byte <= 0xF4 else 1", "else 1"),),
+    ),
+    Mistake(
+        "1.2",
+        "a stream of bytes that are no UTF-8 raises an error",
+        "In a stream too, bytes that cannot be a character become U+FFFD: decode with errors='replace' in feed.",
+        "utf8.py",
+        (('data[:end].decode("utf-8", errors="replace")', 'data[:end].decode("utf-8")'),),
+    ),
+    Mistake(
+        "1.2",
+        "the stream leaves out bytes that are no UTF-8",
+        "In a stream too, U+FFFD stands for what cannot be a character: errors='replace', not 'ignore', in feed.",
+        "utf8.py",
+        (('data[:end].decode("utf-8", errors="replace")', 'data[:end].decode("utf-8", errors="ignore")'),),
+    ),
+    Mistake(
+        "1.2",
+        "feed works out the text and does not return it",
+        "A function without a return gives None: return the text that is complete, '' if there is none.",
+        "utf8.py",
+        (('return data[:end].decode("utf-8", errors="replace")', 'data[:end].decode("utf-8", errors="replace")'),),
+    ),
+    Mistake(
+        "1.2",
+        "finish drops the character that was left incomplete",
+        "A reader should see that something is missing: decode what is kept with errors='replace'.",
+        "utf8.py",
+        (('text = self.pending.decode("utf-8", errors="replace")', 'text = ""'),),
+    ),
+    Mistake(
+        "1.2",
+        "finish gives a U+FFFD for each byte of the character that was left incomplete",
+        "One U+FFFD stands for one character that breaks off: decode what is kept with errors='replace'.",
+        "utf8.py",
+        (('text = self.pending.decode("utf-8", errors="replace")', 'text = "\\ufffd" * len(self.pending)'),),
+    ),
+    Mistake(
+        "1.2",
+        "finish gives a U+FFFD although nothing was left incomplete",
+        "Only if bytes are kept is a character incomplete: decoding b'' gives ''.",
+        "utf8.py",
+        (('text = self.pending.decode("utf-8", errors="replace")', 'text = "\\ufffd"'),),
+    ),
+    Mistake(
+        "1.2",
+        "finish does not forget what it has given",
+        "Set self.pending to b'' before you return: what was given is no longer kept.",
+        "utf8.py",
+        (('errors="replace")\n        self.pending = b""\n        return text', 'errors="replace")\n        return text'),),
+    ),
+    # -- 1.3 Pre-tokens
+    Mistake(
+        "1.3",
+        "only the matches are kept, and what lies between them is lost",
+        "Note where each match starts and ends: text[end of the last : start of this] is a piece too.",
+        "pretokenize.py",
+        (("[text[end : match.start()], match.group()]", "[match.group()]"), ("    pieces.append(text[end:])\n", "")),
+    ),
+    Mistake(
+        "1.3",
+        "what lies behind the last match is lost",
+        "After the loop, text[end:] is still to come.",
+        "pretokenize.py",
+        (("    pieces.append(text[end:])\n", ""),),
+    ),
+    Mistake(
+        "1.3",
+        "regex.findall gives the groups of the pattern instead of the matches",
+        "Where a pattern has groups, findall gives these. finditer gives the matches, with their places.",
+        "pretokenize.py",
+        (
+            (
+                "    pieces, end = [], 0\n",
+                "    pieces, end = [], 0\n    return [piece for piece in regex.findall(pattern, text) if piece]\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "regex.split gives the groups of the pattern beside the matches",
+        "With the pattern in a group, its own groups come as pieces too, and \\1 means another one. Use finditer.",
+        "pretokenize.py",
+        (
+            (
+                "    pieces, end = [], 0\n",
+                '    pieces, end = [], 0\n    return [piece for piece in regex.split(f"({pattern})", text) if piece]\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "the pattern that is given is not used",
+        "GPT2_PATTERN is only what `pattern` is when nothing else is given: match with `pattern`.",
+        "pretokenize.py",
+        (("regex.finditer(pattern, text)", "regex.finditer(GPT2_PATTERN, text)"),),
+    ),
+    Mistake(
+        "1.3",
+        "pieces of white space alone are left out",
+        "Only empty pieces may go. `if piece` keeps white space, `if piece.strip()` does not.",
+        "pretokenize.py",
+        (("return [piece for piece in pieces if piece]", "return [piece for piece in pieces if piece.strip()]"),),
+    ),
+    Mistake(
+        "1.3",
+        "the pieces lose the space before the word",
+        "The space is a part of the piece: do not strip what has matched.",
+        "pretokenize.py",
+        (
+            (
+                "return [piece for piece in pieces if piece]",
+                "return [piece.strip() for piece in pieces if piece.strip()]",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "pretokenize gives empty pieces",
+        "Two matches side by side have nothing between them: leave out what is empty.",
+        "pretokenize.py",
+        (("return [piece for piece in pieces if piece]", "return pieces"),),
+    ),
+    Mistake(
+        "1.3",
+        "pretokenize makes the pieces and does not return them",
+        "A function without a return gives None, whatever it has worked out.",
+        "pretokenize.py",
+        (("    return [piece for piece in pieces if piece]\n", "    [piece for piece in pieces if piece]\n"),),
+    ),
+    Mistake(
+        "1.3",
+        "of special tokens that start at one place, the one that is listed first is taken",
+        "The first alternative that matches wins: join them in the order of longest_first, not as they were given.",
+        "pretokenize.py",
+        (("regex.escape(token) for token in longest_first", "regex.escape(token) for token in special_tokens"),),
+    ),
+    Mistake(
+        "1.3",
+        "of special tokens that start at one place, the shortest is taken",
+        "The first alternative that matches wins, so the longest has to come first.",
+        "pretokenize.py",
+        (("regex.escape(token) for token in longest_first", "regex.escape(token) for token in longest_first[::-1]"),),
+    ),
+    Mistake(
+        "1.3",
+        "the signs of a special token are read as a pattern",
+        "| and [ and ( mean something in a pattern. regex.escape makes a text that matches itself.",
+        "pretokenize.py",
+        (("regex.escape(token) for token in longest_first", "token for token in longest_first"),),
+    ),
+    Mistake(
+        "1.3",
+        "the special tokens themselves are dropped",
+        "regex.split keeps what it splits at only if the pattern stands in a group: f'({either})'.",
+        "pretokenize.py",
+        (('regex.split(f"({either})", text)', "regex.split(either, text)"),),
+    ),
+    Mistake(
+        "1.3",
+        "without special tokens the text falls into single characters",
+        "An alternation of no tokens is an empty pattern, which matches everywhere. Give the whole text back instead.",
+        "pretokenize.py",
+        (("    if not longest_first:\n        return [text] if text else []\n", ""),),
+    ),
+    Mistake(
+        "1.3",
+        "without special tokens an empty text gives an empty piece",
+        "The pieces are never empty, and an empty text has none: [text] if text else [].",
+        "pretokenize.py",
+        (("return [text] if text else []", "return [text]"),),
+    ),
+    Mistake(
+        "1.3",
+        "split_special gives empty pieces",
+        "Before a special token at the start, behind one at the end and between two there is nothing: leave that out.",
+        "pretokenize.py",
+        (
+            (
+                '[piece for piece in regex.split(f"({either})", text) if piece]',
+                'regex.split(f"({either})", text)',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "white space around special tokens is stripped",
+        "Joined, the pieces have to be the text again: leave each piece as it is.",
+        "pretokenize.py",
+        (
+            (
+                '[piece for piece in regex.split(f"({either})", text) if piece]',
+                '[piece.strip() or piece for piece in regex.split(f"({either})", text) if piece]',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "only the first special token of the text is cut out",
+        "There may be any number of them: go on behind the first one.",
+        "pretokenize.py",
+        (('regex.split(f"({either})", text)', 'regex.split(f"({either})", text, maxsplit=1)'),),
+    ),
+    Mistake(
+        "1.3",
+        "what lies between special tokens is cut into pre-tokens already",
+        "split_special cuts at special tokens only; whoever uses it calls pretokenize on the rest.",
+        "pretokenize.py",
+        (
+            (
+                '[piece for piece in regex.split(f"({either})", text) if piece]',
+                '[piece for part in regex.split(f"({either})", text) '
+                "for piece in ([part] if part in longest_first else pretokenize(part))]",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.3",
+        "split_special makes the pieces and does not return them",
+        "A function without a return gives None, whatever it has worked out.",
+        "pretokenize.py",
+        (
+            (
+                '    return [piece for piece in regex.split(f"({either})", text) if piece]\n',
+                '    [piece for piece in regex.split(f"({either})", text) if piece]\n',
+            ),
+        ),
+    ),
+    # -- 1.4 Training by merging
+    Mistake(
+        "1.4",
+        "each word counts once, however frequent it is",
+        "`words` says how often each word comes: add that number at each of its pairs, not 1.",
+        "bpe.py",
+        (("counts[pair] += frequency", "counts[pair] += 1"),),
+    ),
+    Mistake(
+        "1.4",
+        "a pair that stands twice in a word is counted once",
+        "Each place counts. Adding only the different pairs of a word loses the others.",
+        "bpe.py",
+        (("for pair in zip(word, word[1:]):", "for pair in set(zip(word, word[1:])):"),),
+    ),
+    Mistake(
+        "1.4",
+        "of two pairs that overlap in a run of one letter, only one is counted",
+        "Counting looks at each two neighbours. That only one of them can be merged matters later, in merge_pair.",
+        "bpe.py",
+        (
+            (
+                "        for pair in zip(word, word[1:]):\n            counts[pair] += frequency\n",
+                "        last = None\n"
+                "        for pair in zip(word, word[1:]):\n"
+                "            last = None if pair == last else pair\n"
+                "            if last:\n"
+                "                counts[pair] += frequency\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "a token that was merged is used again for the next pair",
+        "A merged pair takes two steps: go on behind both its tokens.",
+        "bpe.py",
+        (("            i += 2\n", "            i += 1\n"),),
+    ),
+    Mistake(
+        "1.4",
+        "only the first occurrence of the pair is merged",
+        "Go on to the end of the word after a merge; the pair may come again.",
+        "bpe.py",
+        (
+            (
+                "            merged.append(word[i] + word[i + 1])\n            i += 2\n",
+                "            return (*merged, word[i] + word[i + 1], *word[i + 2 :])\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "two tokens that spell the same as the pair are taken for it",
+        "Compare the two tokens one by one, not what they give together: (a, bc) is not (ab, c).",
+        "bpe.py",
+        (("if word[i : i + 2] == pair:", 'if i + 1 < len(word) and word[i] + word[i + 1] == b"".join(pair):'),),
+    ),
+    Mistake(
+        "1.4",
+        "merge_pair makes the new word and does not return it",
+        "A function without a return gives None, whatever it has worked out.",
+        "bpe.py",
+        (("    return tuple(merged)\n", "    tuple(merged)\n"),),
+    ),
+    Mistake(
+        "1.4",
+        "of pairs that are equally frequent, the one that was seen first is merged",
+        "max(counts, key=counts.get) leaves ties to chance. Compare (count, pair): then the greater pair wins.",
+        "bpe.py",
+        (("key=lambda pair: (counts[pair], pair))", "key=lambda pair: counts[pair])"),),
+    ),
+    Mistake(
+        "1.4",
+        "of pairs that are equally frequent, the smallest is merged",
+        "The docstring asks for the lexicographically greatest pair: max over (count, pair), with nothing turned around.",
+        "bpe.py",
+        (
+            (
+                "max(counts, key=lambda pair: (counts[pair], pair))",
+                "min(counts, key=lambda pair: (-counts[pair], pair))",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "ties are decided by the ids of the tokens, not by their bytes",
+        "Compare the byte strings of the two tokens; in which order they were learned does not matter.",
+        "bpe.py",
+        (
+            (
+                "        best = max(counts, key=lambda pair: (counts[pair], pair))\n",
+                "        ids = {token: id for id, token in build_vocab(merges).items()}\n"
+                "        best = max(counts, key=lambda pair: (counts[pair], ids[pair[0]], ids[pair[1]]))\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "ties are decided by what the pair spells, not by the pair",
+        "(a, bc) and (ab, c) spell the same; as pairs, the one with the greater first token is the greater.",
+        "bpe.py",
+        (("key=lambda pair: (counts[pair], pair))", "key=lambda pair: (counts[pair], pair[0] + pair[1]))"),),
+    ),
+    Mistake(
+        "1.4",
+        "the pairs are not counted anew after a merge",
+        "A merge makes new pairs and takes others away. Count inside the loop, on the merged words.",
+        "bpe.py",
+        (
+            (
+                "        counts = count_pairs(words)\n",
+                "        counts = {pair: count for pair, count in counts.items() if pair != merges[-1]} "
+                "if merges else count_pairs(words)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "the words stay as they were after a merge",
+        "Each word has to be replaced by merge_pair(word, best), or the same pair is found again.",
+        "bpe.py",
+        (("        words = {merge_pair(word, best): frequency for word, frequency in words.items()}\n", ""),),
+    ),
+    Mistake(
+        "1.4",
+        "pairs that come only once are not merged",
+        "Training goes on until the vocabulary is full or no pair is left, however rare the pairs become.",
+        "bpe.py",
+        (("        if not counts:\n", "        if not counts or max(counts.values()) < 2:\n"),),
+    ),
+    Mistake(
+        "1.4",
+        "training goes on when no pair is left",
+        "When every word is one token there is nothing to take the max of: leave the loop.",
+        "bpe.py",
+        (("        if not counts:\n            break\n", ""),),
+    ),
+    Mistake(
+        "1.4",
+        "the special tokens take no room in the vocabulary",
+        "Bytes, merges and special tokens together are vocab_size: room_for_merges says how many merges that leaves.",
+        "bpe.py",
+        (("while len(merges) < merge_count:", "while len(merges) < vocab_size - 256:"),),
+    ),
+    Mistake(
+        "1.4",
+        "vocab_size is taken for the number of merges",
+        "The 256 bytes and the special tokens are in vocab_size: room_for_merges says how many merges that leaves.",
+        "bpe.py",
+        (("while len(merges) < merge_count:", "while len(merges) < vocab_size:"),),
+    ),
+    Mistake(
+        "1.4",
+        "merges cross from one pre-token into the next",
+        "Cut each part of the text with pretokenize first: each pre-token is a word of its own.",
+        "bpe.py",
+        (("        for piece in pretokenize(part)\n", "        for piece in [part]\n"),),
+    ),
+    Mistake(
+        "1.4",
+        "the special tokens are learned from like other text",
+        "split_special gives them as pieces of their own: leave these out before you pre-tokenise.",
+        "bpe.py",
+        (("        if part not in special_tokens\n", ""),),
+    ),
+    Mistake(
+        "1.4",
+        "the texts on both sides of a special token are joined",
+        "A special token ends one document and begins another. Pre-tokenise each part on its own.",
+        "bpe.py",
+        (
+            (
+                "        for part in split_special(text, special_tokens)\n        if part not in special_tokens\n",
+                '        for part in ["".join(part for part in split_special(text, special_tokens) '
+                "if part not in special_tokens)]\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "training starts from characters, not from bytes",
+        "A character may be several bytes, and each is a token of its own: encode the piece before you cut it up.",
+        "bpe.py",
+        (
+            (
+                'tuple(bytes([byte]) for byte in piece.encode("utf-8"))',
+                'tuple(char.encode("utf-8") for char in piece)',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "the special tokens get their ids before the merges",
+        "The order is: the 256 bytes, the merges as learned, then the special tokens.",
+        "bpe.py",
+        (
+            (
+                "    return build_vocab(merges, special_tokens), merges\n",
+                "    vocab = build_vocab([], special_tokens)\n"
+                "    return vocab | {len(vocab) + rank: a + b for rank, (a, b) in enumerate(merges)}, merges\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.4",
+        "the merges are given as tokens, not as pairs",
+        "A merge is the pair of tokens that was joined: encoding has to know both.",
+        "bpe.py",
+        (
+            (
+                "    return build_vocab(merges, special_tokens), merges\n",
+                "    return build_vocab(merges, special_tokens), [a + b for a, b in merges]\n",
+            ),
+        ),
     ),
 ]

@@ -115,6 +115,18 @@ def test_a_tie_is_decided_by_bytes():
     )
 
 
+def test_a_tie_compares_the_first_tokens_first():
+    """Of two pairs, the one with the greater first token is the greater, whatever they spell."""
+    # (a, b) comes four times and is merged first; then (ab, a) and (a, z) tie at three.
+    text = END.join(["aba"] * 3 + ["ab"] + ["az"] * 3)
+    check.equal(
+        merges_of(text, 2, [END]),
+        [(b"a", b"b"), (b"ab", b"a")],
+        f"the merges of train_bpe('aba{END}aba{END}…', 259, ['{END}'])",
+        why="(ab, a) is greater than (a, z), because ab is greater than a; that az is greater than aba does not count.",
+    )
+
+
 def test_merges_stay_within_pre_tokens():
     """No merge joins the end of one word with the space or the word behind it."""
     merges = merges_of("ab cd ab cd ab cd", 20)
@@ -125,7 +137,7 @@ def test_merges_stay_within_pre_tokens():
 
 def test_special_tokens_are_not_learned_from():
     """No pair within a special token counts, and none across it."""
-    vocab, merges = bpe.train_bpe(f"ab{END}ab{END}{END}ab", 300, [END])
+    _, merges = bpe.train_bpe(f"ab{END}ab{END}{END}ab", 300, [END])
     check.equal(merges, [(b"a", b"b")], f"the merges of train_bpe('ab{END}ab{END}{END}ab', 300, ['{END}'])")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 
 import regex
 
@@ -13,7 +13,7 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+
 
 def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     """Cut `text` where a match of `pattern` begins or ends; that keeps the matches and the gaps."""
-    return _cut_around(regex.compile(pattern), text)
+    return list(pieces_from(0, text, pattern))
 
 
 def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
@@ -21,13 +21,19 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
     tokens = frozenset(special_tokens)
     if "" in tokens:
         raise ValueError("a special token must not be empty")
-    return _cut_around(_any_of(tokens), text)
+    return list(_cut_around(_any_of(tokens), text, 0))
 
 
-def _cut_around(pattern: regex.Pattern[str], text: str) -> list[str]:
+def pieces_from(start: int, text: str, pattern: str) -> Iterator[str]:
+    """Give the pre-tokens from `start` on, where one begins; what stands before it may be looked back at."""
+    return _cut_around(regex.compile(pattern), text, start)
+
+
+def _cut_around(pattern: regex.Pattern[str], text: str, start: int) -> Iterator[str]:
     """Cut at both ends of every match. A set cannot yield an empty piece, a sorted one loses nothing."""
-    spans = (match.span() for match in pattern.finditer(text))
-    return [text[start:end] for start, end in pairwise(sorted({0, len(text), *chain.from_iterable(spans)}))]
+    spans = (match.span() for match in pattern.finditer(text, start))
+    cuts = {start, len(text), *chain.from_iterable(spans)}
+    return starmap(text.__getitem__, ((slice(*ends),) for ends in pairwise(sorted(cuts))))
 
 
 @lru_cache(maxsize=64)

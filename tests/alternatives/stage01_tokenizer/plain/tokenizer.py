@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,8 @@ class Tokenizer:
         self._id_of: dict[bytes, int] = {}  # the first id of each token
         last_of: dict[bytes, int] = {}  # the last one: training puts special tokens behind all others
         for id, token in self._vocab.items():
-            if id < 0:
-                raise ValueError(f"the ids of a vocabulary start at 0; got {id} for {token!r}")
+            if id < 0 or not isinstance(token, bytes):
+                raise ValueError(f"a vocabulary gives bytes to ids from 0 on; got {id!r}: {token!r}")
             self._id_of.setdefault(token, id)
             last_of[token] = id
         self._ranks: dict[Pair, int] = {}
@@ -61,7 +60,9 @@ class Tokenizer:
             self.special_ids[special] = last_of[token]
         missing = [byte for byte in range(256) if bytes((byte,)) not in self._id_of]
         if missing:
-            raise ValueError(f"the vocabulary must hold all 256 bytes; {len(missing)} are missing, such as {missing[0]}")
+            raise ValueError(
+                f"the vocabulary must hold all 256 bytes; {len(missing)} are missing, such as {missing[0]}"
+            )
 
         self._fresh: dict[str, list[int]] = {}  # the ids of pre-tokens that came lately,
         self._stale: dict[str, list[int]] = {}  # and of those that came before them
@@ -152,15 +153,15 @@ class Tokenizer:
             "vocab": [[id, _readable(token)] for id, token in self._vocab.items()],
         }
         lines = ",\n".join(f"{json.dumps(key)}: {_lines(value)}" for key, value in state.items())
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        draft = target.with_name(f".{target.name}.{os.getpid()}.{id(state):x}")
         try:
-            with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            with open(draft, "x", encoding="utf-8", newline="\n") as file:
                 file.write(f"{{\n{lines}\n}}\n")
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, target)
         except BaseException:
-            os.unlink(draft)
+            draft.unlink(missing_ok=True)
             raise
 
     @classmethod
@@ -195,7 +196,7 @@ class Tokenizer:
         end = "<|endoftext|>"
         try:
             listed: dict[str, int] = json.loads(Path(vocab_json).read_bytes().decode("utf-8"))
-            vocab = {id: end.encode() if token == end else spelled(token) for token, id in listed.items()}
+            vocab = {id: spelled(token) for token, id in listed.items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{vocab_json} is no vocabulary of GPT-2: {error!r}") from error
         try:
@@ -252,44 +253,48 @@ def _gpt2_alphabet() -> dict[str, int]:
 class _SpecialStream:
     """Cuts a text that comes in chunks around its special tokens, and keeps an end that may become one."""
 
-    __slots__ = ("_kept", "_longest", "_specials")
+    __slots__ = ("_first", "_kept", "_longest", "_specials")
 
     def __init__(self, specials: Iterable[str]) -> None:
-        self._specials = list(specials)
+        self._specials = set(specials)
+        self._first = {special[0] for special in self._specials}
         self._longest = max(map(len, self._specials), default=1)
         self._kept = ""
 
     def feed(self, chunk: str) -> list[str]:
+        """Give the parts that are sure; what may be the start of a special token, or of a longer one, is kept."""
         text = self._kept + chunk
+        self._kept = ""
         undecided = self._undecided(text)
         parts: list[str] = []
-        place = 0
+        start = 0
         for part in split_special(text, self._specials):
-            start, place = place, place + len(part)
-            if place > undecided and (part not in self._specials or start == undecided):
-                # Text up to the undecided end is sure. The end itself starts no earlier than a part does, or
-                # lies within text: a special token that starts before it is as long as it can get.
-                if start < undecided:
-                    parts.append(text[start:undecided])
-                self._kept = text[max(start, undecided) :]
-                return parts
+            end = start + len(part)
+            within = [place for place in undecided if start <= place < end]
+            if within and (part not in self._specials or within[0] == start):
+                if start < within[0]:
+                    parts.append(text[start : within[0]])
+                self._kept = text[within[0] :]
+                break
             parts.append(part)
-        self._kept = ""
+            start = end
         return parts
 
     def finish(self) -> list[str]:
+        """Say that no more text comes; give what was kept."""
         parts = split_special(self._kept, self._specials)
         self._kept = ""
         return parts
 
-    def _undecided(self, text: str) -> int:
-        """Give the first place from which the rest of `text` is the start of a special token, not yet whole."""
+    def _undecided(self, text: str) -> list[int]:
+        """Give the places from which the rest of `text` is the start of a special token, but not all of it."""
+        places: list[int] = []
         for place in range(max(0, len(text) - self._longest + 1), len(text)):
-            rest = text[place:]
-            for special in self._specials:
-                if len(special) > len(rest) and special.startswith(rest):
-                    return place
-        return len(text)
+            if text[place] in self._first:
+                rest = text[place:]
+                if any(special.startswith(rest) and special != rest for special in self._specials):
+                    places.append(place)
+        return places
 
 
 class _PieceStream:
