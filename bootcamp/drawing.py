@@ -113,14 +113,12 @@ class Strip:
             )
         )
 
-    def pieces(
-        self, x: float, y: float, pieces: Sequence[str], colors: Sequence[str] = TOKENS, gap: float = 0.0, pad: float = 0.0
-    ) -> float:
+    def pieces(self, x: float, y: float, pieces: Sequence[str], gap: float = 0.0) -> float:
         """Draw pieces of text side by side, each in a box of its own colour; give where the next would begin."""
         for index, piece in enumerate(pieces):
             shown = visible(piece)
-            width = len(shown) + 2 * pad
-            self.box(x, y, width, colors[index % len(colors)])
+            width = len(shown)
+            self.box(x, y, width, TOKENS[index % len(TOKENS)])
             self.text(x + width / 2, y, shown, ha="center")
             x += width + gap
         return x

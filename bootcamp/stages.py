@@ -135,8 +135,8 @@ def open_stage(name: str) -> tuple[list[str], Callable[[str], Any]]:
 class _Package(ModuleType):
     """A stage's package, in which a function wins over the module of the same name.
 
-    Python sets each module that it imports as an attribute of the package: `from stage01_tokenizer import pretokenize` would
-    mean the function before the module is imported, and the module after.
+    Python sets each module that it imports as an attribute of the package: `from stage01_tokenizer import pretokenize`
+    would mean the function before the module is imported, and the module after.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

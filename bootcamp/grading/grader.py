@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -20,6 +14,7 @@ from typing import Any
 
 from bootcamp import course, stages
 from bootcamp.grading import mistakes
+from bootcamp.grading.process import Process, last_line_within
 from bootcamp.grading.results import ExerciseResult, Failure, Report, TestResult
 
 DEFAULT_SEED = 1
@@ -29,64 +24,6 @@ START_LIMIT = 300.0  # seconds that a worker may take to import and collect
 
 class GraderBroken(course.CourseError):
     """The graders themselves cannot run; not the fault of what is graded."""
-
-
-class _Process:
-    """A worker process, and the lines it writes."""
-
-    def __init__(self, stage: str, scratch: Path) -> None:
-        self.scratch = scratch
-        self.errors = open(scratch / "stderr", "w+", encoding="utf-8", errors="replace")
-        environment = {key: value for key, value in os.environ.items() if key != stages.VARIABLE}
-        environment |= {"PYTHONUTF8": "1", "PYTHONPATH": str(course.ROOT)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bootcamp.grading.worker", stage, str(scratch)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            cwd=course.ROOT,
-            env=environment,
-            encoding="utf-8",
-            start_new_session=True,  # so that what it starts can be ended with it
-        )
-        self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.put(json.loads(line))
-        self.lines.put(None)
-
-    def send(self, command: dict[str, Any]) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-
-    def next_event(self, seconds: float) -> dict[str, Any] | None:
-        """Give the next event; None if the process ended; raise `TimeoutError` if nothing came."""
-        try:
-            return self.lines.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError from None
-
-    def end(self) -> int:
-        """End the process and all that it started; give its exit code."""
-        if os.name == "posix":
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
-        elif self.process.poll() is None:
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.process.pid)], capture_output=True)
-        code = self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.errors):
-            if stream:
-                try:
-                    stream.close()
-                except OSError:
-                    pass
-        return code
 
 
 class Grader:
@@ -123,7 +60,7 @@ class Grader:
         self.name_mistakes = name_mistakes
         self.results: dict[str, ExerciseResult] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="bootcamp-"))
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._tests: list[dict[str, Any]] = []
         self._signatures: dict[str, dict[str, TestResult]] = {}
 
@@ -234,9 +171,9 @@ class Grader:
         own = self.layout[self.stage.name]
         return self.layout | {self.stage.name: stages.Source(own.folder, own.why, tuple(sorted(taken)))}
 
-    def _start(self) -> _Process:
+    def _start(self) -> Process:
         scratch = Path(tempfile.mkdtemp(dir=self._scratch))
-        process = _Process(self.stage.name, scratch)
+        process = Process(self.stage.name, scratch)
         self._process = process
         broken = ""
         while True:
@@ -327,14 +264,3 @@ class Grader:
         test.failure = Failure(kind, message, line=line)
         test.observed = [kind]
         shutil.rmtree(process.scratch, ignore_errors=True)
-
-
-def last_line_within(trace: str, folder: str) -> str:
-    """Find the innermost line of the graded code in what faulthandler wrote: innermost first in each thread."""
-    from bootcamp.grading.worker import source_line
-
-    root = os.path.abspath(folder) + os.sep
-    for file, number, function in re.findall(r'File "(.+?)", line (\d+) in (.+)', trace):
-        if os.path.abspath(file).startswith(root):
-            return source_line(file, int(number), function.strip())
-    return ""

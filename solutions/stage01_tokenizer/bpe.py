@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from .pretokenize import pretokenize, split_special
 
@@ -130,5 +131,56 @@ def encode_bytes(word: bytes, ranks: Mapping[Pair, int]) -> list[bytes]:
     [b'abc', b'ab']
     """
     # BEGIN SOLUTION 1.5: keep the pairs in a heap, ordered by rank, then by place
-    raise NotImplementedError
+    tokens = [BYTES[byte] for byte in word]
+    return _merge_short(tokens, ranks) if len(tokens) < 64 else _merge_long(tokens, ranks)
     # END SOLUTION
+
+
+# BEGIN SOLUTION 1.5
+BYTES = [bytes([byte]) for byte in range(256)]  # made once: every word is spelled with them
+NO_RANK = 1 << 62
+
+
+def _merge_short(tokens: list[bytes], ranks: Mapping[Pair, int]) -> list[bytes]:
+    """Merge a word of a few bytes, as nearly all are: looking through all its ranks beats keeping them in order."""
+    rank_of = ranks.get
+    rank = [rank_of(pair, NO_RANK) for pair in zip(tokens, tokens[1:])]  # rank[i] is that of tokens i and i + 1
+    rank.append(NO_RANK)  # the last token has no right neighbour
+    while (best := min(rank)) < NO_RANK:
+        i = rank.index(best)  # the leftmost
+        merged = tokens[i] = tokens[i] + tokens.pop(i + 1)
+        del rank[i]
+        if i > 0:
+            rank[i - 1] = rank_of((tokens[i - 1], merged), NO_RANK)
+        if i + 1 < len(tokens):
+            rank[i] = rank_of((merged, tokens[i + 1]), NO_RANK)
+    return tokens
+
+
+def _merge_long(tokens: list[bytes], ranks: Mapping[Pair, int]) -> list[bytes]:
+    """Merge a word of any length in n log n: its pairs wait in a heap, its tokens know their neighbours.
+
+    A token that is merged into the one on its left becomes b"". Pairs that are no longer there stay in
+    the heap; one that comes up and is not found at its place is passed over.
+    """
+    end = len(tokens)
+    before, after = list(range(-1, end - 1)), list(range(1, end + 1))
+    waiting = [(ranks[pair], i, pair) for i, pair in enumerate(zip(tokens, tokens[1:])) if pair in ranks]
+    heapify(waiting)
+    while waiting:
+        _, i, pair = heappop(waiting)
+        j = after[i]
+        if j == end or (tokens[i], tokens[j]) != pair:
+            continue
+        tokens[i], tokens[j] = tokens[i] + tokens[j], b""
+        h, k = before[i], after[j]
+        after[i] = k
+        if k < end:
+            before[k] = i
+        for left, right in ((h, i), (i, k)):
+            if left >= 0 and right < end and (rank := ranks.get((tokens[left], tokens[right]))) is not None:
+                heappush(waiting, (rank, left, (tokens[left], tokens[right])))
+    return [token for token in tokens if token]
+
+
+# END SOLUTION

@@ -66,7 +66,7 @@ MISTAKES = [
         "words.py",
         (
             ("for word in text.split())\n", "for word in text.lower().split())\n"),
-            ("self.ids.get(word, 0) for word in text.split()", "self.ids.get(word, 0) for word in text.lower().split()"),
+            ("for word in text.split()]", "for word in text.lower().split()]"),
         ),
     ),
     Mistake(
@@ -250,14 +250,14 @@ MISTAKES = [
     Mistake(
         "1.2",
         "a complete character is kept until the next one begins",
-        "The first byte of a character says how many it has. With the last of them it is complete, and has to be given.",
+        "The first byte of a character says how many it has. With the last of them, give it.",
         "utf8.py",
         (("if count >= length:", "if count > length:"),),
     ),
     Mistake(
         "1.2",
         "only the last byte is looked at to see whether a character is unfinished",
-        "The first byte of an unfinished character may stand up to three places from the end: walk back over the others.",
+        "The first byte of an unfinished character may stand up to three places from the end: walk back to it.",
         "utf8.py",
         (("reversed(data[-3:])", "reversed(data[-1:])"),),
     ),
@@ -315,7 +315,7 @@ MISTAKES = [
         "finish does not forget what it has given",
         "Set self.pending to b'' before you return: what was given is no longer kept.",
         "utf8.py",
-        (('errors="replace")\n        self.pending = b""\n        return text', 'errors="replace")\n        return text'),),
+        (('        self.pending = b""\n        return text\n', "        return text\n"),),
     ),
     # -- 1.3 Pre-tokens
     Mistake(
@@ -568,7 +568,7 @@ MISTAKES = [
     Mistake(
         "1.4",
         "of pairs that are equally frequent, the smallest is merged",
-        "The docstring asks for the lexicographically greatest pair: max over (count, pair), with nothing turned around.",
+        "The docstring asks for the lexicographically greatest pair: the max over (count, pair).",
         "bpe.py",
         (
             (
@@ -706,6 +706,200 @@ MISTAKES = [
             (
                 "    return build_vocab(merges, special_tokens), merges\n",
                 "    return build_vocab(merges, special_tokens), [a + b for a, b in merges]\n",
+            ),
+        ),
+    ),
+    # -- 1.5 Encoding by rank
+    Mistake(
+        "1.5",
+        "the pair that stands furthest left is merged first, whatever its rank",
+        "Look at the ranks of all pairs before you merge one: the lowest rank comes first, wherever it stands.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("waiting = [(ranks[pair], i, pair)", "waiting = [(i, ranks[pair], pair)"),
+            ("_, i, pair = heappop(waiting)", "i, _, pair = heappop(waiting)"),
+            ("heappush(waiting, (rank, left, ", "heappush(waiting, (left, rank, "),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "the pair of the highest rank is merged first",
+        "The rank is the place in the list of merges: what was learned first has rank 0, and is made first.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("waiting = [(ranks[pair], i, pair)", "waiting = [(-ranks[pair], i, pair)"),
+            ("heappush(waiting, (rank, left, ", "heappush(waiting, (-rank, left, "),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "the pair that makes the longest token is merged first, and the rank only decides between equals",
+        "How long a token is does not matter: of all pairs that stand there now, the one of lowest rank is merged.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("waiting = [(ranks[pair], i, pair)", 'waiting = [((-len(b"".join(pair)), ranks[pair]), i, pair)'),
+            ("heappush(waiting, (rank, left, ", "heappush(waiting, ((-len(tokens[left] + tokens[right]), rank), left, "),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "the longest token of the vocabulary is cut off at the left, again and again",
+        "That is another way to cut words. Here the merges are made in the order in which they were learned.",
+        "bpe.py",
+        (
+            (
+                "    tokens = [BYTES[byte] for byte in word]\n",
+                "    known, tokens, start = {left + right for left, right in ranks}, [], 0\n"
+                "    longest = max(map(len, known), default=1)\n"
+                "    while start < len(word):\n"
+                "        ends = range(min(len(word), start + longest), start, -1)\n"
+                "        end = next(end for end in ends if end == start + 1 or word[start:end] in known)\n"
+                "        tokens.append(word[start:end])\n"
+                "        start = end\n"
+                "    return tokens\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "of several places where the best pair stands, the one furthest right is merged first",
+        "In a run such as aaa it matters: the leftmost place comes first.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("waiting = [(ranks[pair], i, pair)", "waiting = [(ranks[pair], -i, pair)"),
+            ("_, i, pair = heappop(waiting)", "_, i, pair = heappop(waiting)\n        i = -i"),
+            ("heappush(waiting, (rank, left, ", "heappush(waiting, (rank, -left, "),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "rank 0 is taken for no rank",
+        "0 is false in Python, and so is None. Ask `is not None`, or `in`.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("tokens[1:])) if pair in ranks]", "tokens[1:])) if ranks.get(pair)]"),
+            ("tokens[right]))) is not None:", "tokens[right]))):"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "a pair without a rank is a KeyError",
+        "Most pairs are in no merge: ask with ranks.get(pair), or test `pair in ranks` first.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("enumerate(zip(tokens, tokens[1:])) if pair in ranks]", "enumerate(zip(tokens, tokens[1:]))]"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "a pair is merged although one of its tokens was merged with another before",
+        "What waits in the heap may be out of date: before you merge, see whether both tokens still stand there.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("if j == end or (tokens[i], tokens[j]) != pair:", "if j == end or not tokens[i]:"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "after a merge, the pair with the token on the left is not looked up",
+        "The new token has two neighbours, and makes a new pair with each.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("for left, right in ((h, i), (i, k)):", "for left, right in ((i, k),):"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "after a merge, the pair with the token on the right is not looked up",
+        "The new token has two neighbours, and makes a new pair with each.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("for left, right in ((h, i), (i, k)):", "for left, right in ((h, i),):"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "tokens that were merged are not merged again",
+        "The pairs that a new token makes with its neighbours may have a rank too: look them up, and go on.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("for left, right in ((h, i), (i, k)):", "for left, right in ():"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "only one merge is made",
+        "After a merge, look for the best pair again; stop only when no pair has a rank.",
+        "bpe.py",
+        (
+            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
+            ("            before[k] = i\n", "            before[k] = i\n        break\n"),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "the word is cut into numbers, not into single bytes",
+        "list(b'ab') gives [97, 98]. A token is a bytes object: bytes([97]), or word[i : i + 1].",
+        "bpe.py",
+        (("    tokens = [BYTES[byte] for byte in word]\n", "    return list(word)\n    tokens = []\n"),),
+    ),
+    Mistake(
+        "1.5",
+        "an empty word gives an empty token",
+        "A token has at least one byte: no bytes, no token.",
+        "bpe.py",
+        (("    tokens = [BYTES[byte] for byte in word]\n", "    tokens = [BYTES[byte] for byte in word] or [word]\n"),),
+    ),
+    Mistake(
+        "1.5",
+        "all pairs of the word are looked up again after each merge",
+        "That is n look-ups, n times. Keep the pairs in a heap, and look up the two that a merge has made.",
+        "bpe.py",
+        (
+            (
+                "    tokens = [BYTES[byte] for byte in word]\n",
+                "    tokens = [BYTES[byte] for byte in word]\n"
+                "    while found := [(ranks[p], i) for i, p in enumerate(zip(tokens, tokens[1:])) if p in ranks]:\n"
+                "        i = min(found)[1]\n"
+                "        tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]\n"
+                "    return tokens\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "all pairs of the word are looked up again for each rank",
+        "A long word has thousands of ranks in it. Keep the pairs in a heap, and look up those that a merge has made.",
+        "bpe.py",
+        (
+            (
+                "    tokens = [BYTES[byte] for byte in word]\n",
+                "    tokens = tuple(BYTES[byte] for byte in word)\n"
+                "    while found := [(ranks[pair], pair) for pair in zip(tokens, tokens[1:]) if pair in ranks]:\n"
+                "        tokens = merge_pair(tokens, min(found)[1])\n"
+                "    return list(tokens)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "encode_bytes finds the tokens and does not return them",
+        "A function without a return gives None, whatever it has worked out.",
+        "bpe.py",
+        (
+            (
+                "    return _merge_short(tokens, ranks) if len(tokens) < 64 else _merge_long(tokens, ranks)\n",
+                "    _merge_short(tokens, ranks) if len(tokens) < 64 else _merge_long(tokens, ranks)\n",
             ),
         ),
     ),

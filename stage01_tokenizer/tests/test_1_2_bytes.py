@@ -26,6 +26,14 @@ EDGES = {
     "\U0010ffff": [0xF4, 0x8F, 0xBF, 0xBF],
 }
 
+# What is no character, because a shorter form is there, because it is half of a surrogate pair, because it lies past
+# U+10FFFF, or because UTF-8 has no such byte: each byte of it is one U+FFFD (table 3-7 has none of them).
+NEVER = """
+    C0 80, C1 BF, E0 80 80, E0 9F BF, F0 80 80 80, F0 8F BF BF, ED A0 80, ED BF BF, ED A0 BD ED B8 80, F4 90 80 80,
+    F5 80 80 80, F8 88 80 80 80, FF, FE, 80, BF
+"""
+NEVER = [bytes.fromhex(each) for each in NEVER.split(",")]
+
 # The Unicode Standard, tables 3-8 to 3-11: forms that are too long, surrogates, bytes that UTF-8 does not have,
 # characters that are cut short. One U+FFFD stands for the longest part that a character could begin with.
 PUBLISHED = {
@@ -135,6 +143,8 @@ def test_a_missing_byte():
 
 def test_bytes_that_are_no_utf_8():
     """Bytes that are no UTF-8 become U+FFFD, as many as bytes.decode gives, and never an exception."""
+    for data in NEVER:
+        check.returns(BAD * len(data), utf8.byte_ids_to_text, list(data))
     for data, text in PUBLISHED.items():
         check.returns(text, utf8.byte_ids_to_text, list(data))
 
@@ -262,7 +272,7 @@ def test_a_broken_character_is_not_waited_for():
 
 def test_every_way_to_cut_what_is_no_utf_8():
     """Wherever bytes that are no UTF-8 are cut, the pieces joined are what all of them at once give."""
-    for data, text in PUBLISHED.items():
+    for data, text in [*((data, BAD * len(data)) for data in NEVER), *PUBLISHED.items()]:
         for pieces in cuts(data):
             check.equal("".join(fed(pieces)), text, f"{calls(pieces)}, joined")
 

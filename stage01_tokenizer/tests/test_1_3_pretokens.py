@@ -46,6 +46,7 @@ def test_digits():
     """Digits, in any script, are pieces apart from letters."""
     check.returns(["abc", "123", " 45"], pretokenize.pretokenize, "abc123 45")
     check.returns(["3", ".", "14", " x", "²", " Ⅷ", " ٣٤"], pretokenize.pretokenize, "3.14 x² Ⅷ ٣٤")
+    check.returns(["19½", "m", "²", "!"], pretokenize.pretokenize, "19½m²!")
 
 
 def test_other_scripts():
@@ -97,7 +98,7 @@ def test_random_texts(rng):
 def test_another_pattern():
     """The pattern that is given decides, not that of GPT-2."""
     check.returns(["low", " ", "lower,"], pretokenize.pretokenize, "low lower,", pattern=r"\S+")
-    check.returns(["low lower"], pretokenize.pretokenize, "low lower", pattern=r".+")
+    check.returns(["low lower", "\n", "low"], pretokenize.pretokenize, "low lower\nlow", pattern=r".+")
     check.returns(["don", "'t"], pretokenize.pretokenize, "don't", pattern=PUBLISHED)
 
 

@@ -113,6 +113,14 @@ def test_a_tie_is_decided_by_bytes():
         f"the merges of train_bpe('yzq{END}yzq{END}…', 261, ['{END}'])",
         why="yz comes after tu in the order of bytes, whichever was learned first.",
     )
+    # (a, b) comes four times and is merged first; then (ab, c) and (x, y) tie at three.
+    text = END.join(["abc"] * 3 + ["ab"] + ["xy"] * 3)
+    check.equal(
+        merges_of(text, 2, [END]),
+        [(b"a", b"b"), (b"x", b"y")],
+        f"the merges of train_bpe('abc{END}abc{END}…', 259, ['{END}'])",
+        why="x comes after ab in the order of bytes, although it is shorter and was there before.",
+    )
 
 
 def test_a_tie_compares_the_first_tokens_first():

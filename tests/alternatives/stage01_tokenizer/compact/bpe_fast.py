@@ -24,7 +24,10 @@ def train_bpe_fast(
 ) -> tuple[dict[int, bytes], list[Pair]]:
     """Learn what `train_bpe` learns, from a text or from its pre-tokens with their counts."""
     room = room_for_merges(vocab_size, special_tokens)
-    line = Line(count_words(source, special_tokens) if isinstance(source, str) else source)
+    words = count_words(source, special_tokens) if isinstance(source, str) else source
+    for word in filterfalse(lambda word: words[word] >= 1, words):
+        raise ValueError(f"each pre-token must be counted at least once; got {words[word]!r} for {word!r}")
+    line = Line(words)
     tokens = [bytes([byte]) for byte in range(256)]
     upside_down = list(map(_upside_down, tokens))
     merges: list[Pair] = []

@@ -13,6 +13,9 @@ LETTER, NUMBER, SIGN, SPACE = "letter", "number", "sign", "space"
 _PROBES = [(SPACE, regex.compile(r"\s")), (LETTER, regex.compile(r"\p{L}")), (NUMBER, regex.compile(r"\p{N}"))]
 
 
+_ONE_KIND = regex.compile(r"\p{L}+|\p{N}+|\s+|[^\s\p{L}\p{N}]+")
+
+
 class _Kinds(dict[str, str]):
     """What kind each character is, found out when it is first seen. Ask by `kinds[character]`."""
 
@@ -103,3 +106,83 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
     if place < len(text):
         pieces.append(text[place:])
     return pieces
+
+
+class SpecialStream:
+    """Cuts a text that comes in chunks around its special tokens, and keeps an end that may become one."""
+
+    __slots__ = ("_first", "_kept", "_longest", "_specials")
+
+    def __init__(self, specials: Iterable[str]) -> None:
+        self._specials = set(specials)
+        self._first = {special[0] for special in self._specials}
+        self._longest = max(map(len, self._specials), default=1)
+        self._kept = ""
+
+    def feed(self, chunk: str) -> list[str]:
+        """Give the parts that are sure; what may be the start of a special token, or of a longer one, is kept."""
+        text = self._kept + chunk
+        self._kept = ""
+        undecided = self._undecided(text)
+        parts: list[str] = []
+        start = 0
+        for part in split_special(text, self._specials):
+            end = start + len(part)
+            within = [place for place in undecided if start <= place < end]
+            if within and (part not in self._specials or within[0] == start):
+                if start < within[0]:
+                    parts.append(text[start : within[0]])
+                self._kept = text[within[0] :]
+                break
+            parts.append(part)
+            start = end
+        return parts
+
+    def finish(self) -> list[str]:
+        """Say that no more text comes; give what was kept."""
+        parts = split_special(self._kept, self._specials)
+        self._kept = ""
+        return parts
+
+    def _undecided(self, text: str) -> list[int]:
+        """Give the places from which the rest of `text` is the start of a special token, but not all of it."""
+        places: list[int] = []
+        for place in range(max(0, len(text) - self._longest + 1), len(text)):
+            if text[place] in self._first:
+                rest = text[place:]
+                if any(special.startswith(rest) and special != rest for special in self._specials):
+                    places.append(place)
+        return places
+
+
+class PieceStream:
+    """Cuts text that comes in chunks into pre-tokens, and keeps an end that what follows may change.
+
+    GPT-2's pattern settles a pre-token with the character behind it. Of other patterns nothing is known: their text is
+    kept until it ends, at a special token or with the stream.
+    """
+
+    __slots__ = ("_eager", "_kept", "_pattern")
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._eager = pattern == GPT2_PATTERN
+        self._kept: list[str] = []  # joined: the text that is not settled
+
+    def feed(self, chunk: str) -> list[str]:
+        if not chunk:
+            return []
+        if not self._eager or (self._kept and _ONE_KIND.fullmatch(self._kept[-1][-1] + chunk)):
+            self._kept.append(chunk)  # a run goes on; looking at all of it again could only be slow
+            return []
+        pieces = pretokenize("".join(self._kept) + chunk, self._pattern)
+        open_end = 1
+        if pieces[-1] in ("l", "v", "r") and pieces[-2:-1] == ["'"]:
+            open_end = 2  # may become 'll, 've, 're
+        self._kept = ["".join(pieces[-open_end:])]
+        return pieces[:-open_end]
+
+    def finish(self) -> list[str]:
+        text = "".join(self._kept)
+        self._kept = []
+        return pretokenize(text, self._pattern)

@@ -11,9 +11,7 @@ from typing import Any
 import regex
 
 from .bpe import Pair, encode_bytes
-from .pretokenize import GPT2_PATTERN, pretokenize, split_special
-
-_ONE_KIND = regex.compile(r"\p{L}+|\p{N}+|\s+|[^\s\p{L}\p{N}]+")
+from .pretokenize import GPT2_PATTERN, PieceStream, SpecialStream, pretokenize, split_special
 
 
 class Tokenizer:
@@ -102,15 +100,15 @@ class Tokenizer:
 
     def encode_iterable(self, chunks: Iterable[str]) -> Iterator[int]:
         """Give the ids of a text that comes in chunks, cut anywhere: the same as those of the whole text."""
-        specials = _SpecialStream(self.special_ids)
-        pieces = _PieceStream(self.pattern)
+        specials = SpecialStream(self.special_ids)
+        pieces = PieceStream(self.pattern)
         for chunk in chunks:
             yield from self._ids_of_parts(specials.feed(chunk), pieces)
         yield from self._ids_of_parts(specials.finish(), pieces)
         for piece in pieces.finish():
             yield from self._ids_of_piece(piece)
 
-    def _ids_of_parts(self, parts: Iterable[str], pieces: _PieceStream) -> Iterator[int]:
+    def _ids_of_parts(self, parts: Iterable[str], pieces: PieceStream) -> Iterator[int]:
         for part in parts:
             special = self.special_ids.get(part)
             for piece in pieces.feed(part) if special is None else pieces.finish():
@@ -248,83 +246,3 @@ def _gpt2_alphabet() -> dict[str, int]:
             byte_of[chr(moved)] = byte
             moved += 1
     return byte_of
-
-
-class _SpecialStream:
-    """Cuts a text that comes in chunks around its special tokens, and keeps an end that may become one."""
-
-    __slots__ = ("_first", "_kept", "_longest", "_specials")
-
-    def __init__(self, specials: Iterable[str]) -> None:
-        self._specials = set(specials)
-        self._first = {special[0] for special in self._specials}
-        self._longest = max(map(len, self._specials), default=1)
-        self._kept = ""
-
-    def feed(self, chunk: str) -> list[str]:
-        """Give the parts that are sure; what may be the start of a special token, or of a longer one, is kept."""
-        text = self._kept + chunk
-        self._kept = ""
-        undecided = self._undecided(text)
-        parts: list[str] = []
-        start = 0
-        for part in split_special(text, self._specials):
-            end = start + len(part)
-            within = [place for place in undecided if start <= place < end]
-            if within and (part not in self._specials or within[0] == start):
-                if start < within[0]:
-                    parts.append(text[start : within[0]])
-                self._kept = text[within[0] :]
-                break
-            parts.append(part)
-            start = end
-        return parts
-
-    def finish(self) -> list[str]:
-        """Say that no more text comes; give what was kept."""
-        parts = split_special(self._kept, self._specials)
-        self._kept = ""
-        return parts
-
-    def _undecided(self, text: str) -> list[int]:
-        """Give the places from which the rest of `text` is the start of a special token, but not all of it."""
-        places: list[int] = []
-        for place in range(max(0, len(text) - self._longest + 1), len(text)):
-            if text[place] in self._first:
-                rest = text[place:]
-                if any(special.startswith(rest) and special != rest for special in self._specials):
-                    places.append(place)
-        return places
-
-
-class _PieceStream:
-    """Cuts text that comes in chunks into pre-tokens, and keeps an end that what follows may change.
-
-    GPT-2's pattern settles a pre-token with the character behind it. Of other patterns nothing is known: their text is
-    kept until it ends, at a special token or with the stream.
-    """
-
-    __slots__ = ("_eager", "_kept", "_pattern")
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
-        self._eager = pattern == GPT2_PATTERN
-        self._kept: list[str] = []  # joined: the text that is not settled
-
-    def feed(self, chunk: str) -> list[str]:
-        if not chunk:
-            return []
-        if not self._eager or (self._kept and _ONE_KIND.fullmatch(self._kept[-1][-1] + chunk)):
-            self._kept.append(chunk)  # a run goes on; looking at all of it again could only be slow
-            return []
-        pieces = pretokenize("".join(self._kept) + chunk, self._pattern)
-        open_end = 1
-        if pieces[-1] in ("l", "v", "r") and pieces[-2:-1] == ["'"]:
-            open_end = 2  # may become 'll, 've, 're
-        self._kept = ["".join(pieces[-open_end:])]
-        return pieces[:-open_end]
-
-    def finish(self) -> list[str]:
-        text = "".join(self._kept)
-        self._kept = []
-        return pretokenize(text, self._pattern)

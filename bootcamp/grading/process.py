@@ -1,0 +1,84 @@
+"""A worker process, and what is known of it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from bootcamp import course, stages
+from bootcamp.grading.worker import source_line
+
+
+class Process:
+    """A worker process, and the lines it writes."""
+
+    def __init__(self, stage: str, scratch: Path) -> None:
+        self.scratch = scratch
+        self.errors = open(scratch / "stderr", "w+", encoding="utf-8", errors="replace")
+        environment = {key: value for key, value in os.environ.items() if key != stages.VARIABLE}
+        environment |= {"PYTHONUTF8": "1", "PYTHONPATH": str(course.ROOT)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bootcamp.grading.worker", stage, str(scratch)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            cwd=course.ROOT,
+            env=environment,
+            encoding="utf-8",
+            start_new_session=True,  # so that what it starts can be ended with it
+        )
+        self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def send(self, command: dict[str, Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def next_event(self, seconds: float) -> dict[str, Any] | None:
+        """Give the next event; None if the process ended; raise `TimeoutError` if nothing came."""
+        try:
+            return self.lines.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError from None
+
+    def end(self) -> int:
+        """End the process and all that it started; give its exit code."""
+        if os.name == "posix":
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        elif self.process.poll() is None:
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.process.pid)], capture_output=True)
+        code = self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            if stream:
+                try:
+                    stream.close()
+                except OSError:
+                    pass
+        return code
+
+
+def last_line_within(trace: str, folder: str) -> str:
+    """Find the innermost line of the graded code in what faulthandler wrote: innermost first in each thread."""
+    root = os.path.abspath(folder) + os.sep
+    for file, number, function in re.findall(r'File "(.+?)", line (\d+) in (.+)', trace):
+        if os.path.abspath(file).startswith(root):
+            return source_line(file, int(number), function.strip())
+    return ""

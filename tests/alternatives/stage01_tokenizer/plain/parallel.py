@@ -1,0 +1,167 @@
+"""Counting in parallel by hand: one process and one pipe a chunk, and streams that never hold more than a block."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import BinaryIO
+
+from .pretokenize import GPT2_PATTERN, PieceStream, SpecialStream
+from .utf8 import StreamDecoder
+
+BLOCK = 1 << 18  # bytes that are read at a time
+
+
+def chunk_boundaries(file: BinaryIO, chunks: int, split_token: bytes) -> list[int]:
+    """Give the places in `file` where its chunks begin and end; each inner one is right behind a `split_token`."""
+    if chunks < 1:
+        raise ValueError(f"chunks must be at least 1; got {chunks}")
+    if not split_token:
+        raise ValueError("split_token must not be empty")
+    size = file.seek(0, os.SEEK_END)
+    places = [0]
+    for number in range(1, chunks):
+        target = size * number // chunks
+        if target <= places[-1]:
+            continue  # a long document reaches over this one
+        found = _find_behind(file, target, size, split_token)
+        if found is None or found >= size:
+            break
+        places.append(found)
+    if size:
+        places.append(size)
+    return places
+
+
+def _find_behind(file: BinaryIO, start: int, size: int, token: bytes) -> int | None:
+    """Give the place behind the first `token` that begins at `start` or later, reading block by block."""
+    file.seek(start)
+    window, window_start = b"", start
+    while window_start + len(window) < size:
+        block = file.read(BLOCK)
+        if not block:
+            break
+        window += block
+        place = window.find(token)
+        if place >= 0:
+            return window_start + place + len(token)
+        keep = min(len(window), len(token) - 1)
+        window_start += len(window) - keep
+        window = window[len(window) - keep :]
+    return None
+
+
+def count_pretokens(
+    path: str | os.PathLike[str],
+    special_tokens: Sequence[str] = (),
+    workers: int = 1,
+    pattern: str = GPT2_PATTERN,
+) -> Counter[str]:
+    """Count the pre-tokens of a file; the counts are the same for any number of workers."""
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1; got {workers}")
+    specials = list(special_tokens)
+    if "" in specials:
+        raise ValueError("a special token must not be empty")
+    places = _cut(path, specials, workers)
+    if len(places) <= 2:
+        return _count_span(path, 0, places[-1], specials, pattern)
+    return _count_in_processes(path, places, specials, pattern)
+
+
+def _cut(path: str | os.PathLike[str], specials: Sequence[str], workers: int) -> list[int]:
+    """Find chunks that can be counted apart, as many as there are workers or fewer."""
+    with open(path, "rb") as file:
+        places = [0, file.seek(0, os.SEEK_END)]
+        for token in specials if workers > 1 else ():
+            if _always_special(token, specials):
+                found = chunk_boundaries(file, workers, token.encode("utf-8"))
+                if len(found) > len(places):
+                    places = found
+    return places
+
+
+def _always_special(token: str, specials: Sequence[str]) -> bool:
+    """Say whether `token` is a special token wherever it stands, because no other one can reach into it."""
+    for other in specials:
+        if other != token and token in other:
+            return False
+        if any(other.endswith(token[:size]) for size in range(1, min(len(token), len(other) + 1))):
+            return False
+    return True
+
+
+def _count_span(
+    path: str | os.PathLike[str], start: int, end: int, specials: Sequence[str], pattern: str
+) -> Counter[str]:
+    """Count the pre-tokens from byte `start` up to byte `end`, reading block by block."""
+    counts: dict[str, int] = {}
+
+    def add(pieces: list[str]) -> None:
+        for piece in pieces:
+            counts[piece] = counts.get(piece, 0) + 1
+
+    decoder, around, within = StreamDecoder(), SpecialStream(specials), PieceStream(pattern)
+    apart = set(specials)
+
+    def take(parts: list[str]) -> None:
+        for part in parts:
+            add(within.finish() if part in apart else within.feed(part))
+
+    with open(path, "rb") as file:
+        file.seek(start)
+        while start < end and (block := file.read(min(BLOCK, end - start))):
+            start += len(block)
+            take(around.feed(decoder.feed(block)))
+    take(around.feed(decoder.finish()))
+    take(around.finish())
+    add(within.finish())
+    return Counter(counts)
+
+
+def _count_in_processes(
+    path: str | os.PathLike[str], places: Sequence[int], specials: Sequence[str], pattern: str
+) -> Counter[str]:
+    """Let one process count each chunk, and add up what they send."""
+    context = multiprocessing.get_context()
+    running: list[tuple[BaseProcess, Connection]] = []
+    total: Counter[str] = Counter()
+    try:
+        for start, end in zip(places, places[1:]):
+            receive, send = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_work, args=(send, os.fspath(path), start, end, specials, pattern), daemon=True
+            )
+            process.start()
+            send.close()  # the child has its own end; once that closes, there is nothing to wait for
+            running.append((process, receive))
+        for process, receive in running:
+            try:
+                counts = receive.recv()
+            except EOFError:
+                process.join()
+                raise RuntimeError(f"a worker process ended without a result (exit code {process.exitcode})") from None
+            if isinstance(counts, BaseException):
+                raise counts
+            for piece, count in counts.items():
+                total[piece] += count
+    finally:
+        for process, receive in running:
+            receive.close()
+            if process.is_alive():
+                process.terminate()
+            process.join()
+    return total
+
+
+def _work(send: Connection, path: str, start: int, end: int, specials: Sequence[str], pattern: str) -> None:
+    try:
+        send.send(dict(_count_span(path, start, end, specials, pattern)))
+    except Exception as error:
+        send.send(error)
+    finally:
+        send.close()
