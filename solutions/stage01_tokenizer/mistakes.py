@@ -2,6 +2,61 @@
 
 from bootcamp.grading.mistakes import Mistake
 
+# The reference of 1.3 and 1.5 is written for speed. What people get wrong in them is put into simple versions, which
+# run in its place.
+
+PRETOKENIZE = """\
+    pieces, end = [], 0
+    for match in regex.finditer(pattern, text):
+        pieces += [text[end : match.start()], match.group()]
+        end = match.end()
+    pieces.append(text[end:])
+    return [piece for piece in pieces if piece]
+"""
+SPLIT = """\
+    if not longest_first:
+        return [text] if text else []
+    either = "|".join(regex.escape(token) for token in longest_first)
+    return [piece for piece in regex.split(f"({either})", text) if piece]
+"""
+ENCODE = """\
+    from heapq import heappop, heappush
+
+    def look_up(i: int) -> None:
+        if i >= 0 and after[i] < end:
+            pair = (tokens[i], tokens[after[i]])
+            if pair in ranks:
+                heappush(heap, (ranks[pair], i, pair))
+
+    tokens = [bytes([byte]) for byte in word]
+    end = len(tokens)
+    before, after, heap = list(range(-1, end - 1)), list(range(1, end + 1)), []
+    for i in range(end):
+        look_up(i)
+    while heap:
+        _, i, pair = heappop(heap)
+        j = after[i]
+        if j >= end or (tokens[i], tokens[j]) != pair:
+            continue
+        tokens[i], tokens[j], after[i] = tokens[i] + tokens[j], b"", after[j]
+        if after[j] < end:
+            before[after[j]] = i
+        look_up(before[i])
+        look_up(i)
+    return [token for token in tokens if token]
+"""
+
+
+def simple(code: str, *edits: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """Make a mistake in one of the versions above, and put that before the lines of the reference."""
+    task = {PRETOKENIZE: "1.3: walk", SPLIT: "1.3: one alternation", ENCODE: "1.5: "}[code]
+    for right, wrong in edits:
+        assert code.count(right) == 1, right
+        code = code.replace(right, wrong)
+    begin = f"    # BEGIN SOLUTION {task}"
+    return ((begin, code + begin),)
+
+
 MISTAKES = [
     # -- 1.1 Words
     Mistake(
@@ -323,37 +378,34 @@ MISTAKES = [
         "only the matches are kept, and what lies between them is lost",
         "Note where each match starts and ends: text[end of the last : start of this] is a piece too.",
         "pretokenize.py",
-        (("[text[end : match.start()], match.group()]", "[match.group()]"), ("    pieces.append(text[end:])\n", "")),
+        simple(
+            PRETOKENIZE,
+            ("[text[end : match.start()], match.group()]", "[match.group()]"),
+            ("    pieces.append(text[end:])\n", ""),
+        ),
     ),
     Mistake(
         "1.3",
         "what lies behind the last match is lost",
         "After the loop, text[end:] is still to come.",
         "pretokenize.py",
-        (("    pieces.append(text[end:])\n", ""),),
+        simple(PRETOKENIZE, ("    pieces.append(text[end:])\n", "")),
     ),
     Mistake(
         "1.3",
         "regex.findall gives the groups of the pattern instead of the matches",
         "Where a pattern has groups, findall gives these. finditer gives the matches, with their places.",
         "pretokenize.py",
-        (
-            (
-                "    pieces, end = [], 0\n",
-                "    pieces, end = [], 0\n    return [piece for piece in regex.findall(pattern, text) if piece]\n",
-            ),
-        ),
+        simple(PRETOKENIZE, (PRETOKENIZE, "    return [piece for piece in regex.findall(pattern, text) if piece]\n")),
     ),
     Mistake(
         "1.3",
         "regex.split gives the groups of the pattern beside the matches",
         "With the pattern in a group, its own groups come as pieces too, and \\1 means another one. Use finditer.",
         "pretokenize.py",
-        (
-            (
-                "    pieces, end = [], 0\n",
-                '    pieces, end = [], 0\n    return [piece for piece in regex.split(f"({pattern})", text) if piece]\n',
-            ),
+        simple(
+            PRETOKENIZE,
+            (PRETOKENIZE, '    return [piece for piece in regex.split(f"({pattern})", text) if piece]\n'),
         ),
     ),
     Mistake(
@@ -361,25 +413,23 @@ MISTAKES = [
         "the pattern that is given is not used",
         "GPT2_PATTERN is only what `pattern` is when nothing else is given: match with `pattern`.",
         "pretokenize.py",
-        (("regex.finditer(pattern, text)", "regex.finditer(GPT2_PATTERN, text)"),),
+        simple(PRETOKENIZE, ("regex.finditer(pattern, text)", "regex.finditer(GPT2_PATTERN, text)")),
     ),
     Mistake(
         "1.3",
         "pieces of white space alone are left out",
         "Only empty pieces may go. `if piece` keeps white space, `if piece.strip()` does not.",
         "pretokenize.py",
-        (("return [piece for piece in pieces if piece]", "return [piece for piece in pieces if piece.strip()]"),),
+        simple(PRETOKENIZE, ("in pieces if piece]", "in pieces if piece.strip()]")),
     ),
     Mistake(
         "1.3",
         "the pieces lose the space before the word",
         "The space is a part of the piece: do not strip what has matched.",
         "pretokenize.py",
-        (
-            (
-                "return [piece for piece in pieces if piece]",
-                "return [piece.strip() for piece in pieces if piece.strip()]",
-            ),
+        simple(
+            PRETOKENIZE,
+            ("[piece for piece in pieces if piece]", "[piece.strip() for piece in pieces if piece.strip()]"),
         ),
     ),
     Mistake(
@@ -387,99 +437,87 @@ MISTAKES = [
         "pretokenize gives empty pieces",
         "Two matches side by side have nothing between them: leave out what is empty.",
         "pretokenize.py",
-        (("return [piece for piece in pieces if piece]", "return pieces"),),
+        simple(PRETOKENIZE, ("[piece for piece in pieces if piece]", "pieces")),
     ),
     Mistake(
         "1.3",
         "pretokenize makes the pieces and does not return them",
         "A function without a return gives None, whatever it has worked out.",
         "pretokenize.py",
-        (("    return [piece for piece in pieces if piece]\n", "    [piece for piece in pieces if piece]\n"),),
+        simple(PRETOKENIZE, ("return [piece for piece in pieces if piece]", "return None")),
     ),
     Mistake(
         "1.3",
         "of special tokens that start at one place, the one that is listed first is taken",
         "The first alternative that matches wins: join them in the order of longest_first, not as they were given.",
         "pretokenize.py",
-        (("regex.escape(token) for token in longest_first", "regex.escape(token) for token in special_tokens"),),
+        simple(SPLIT, ("for token in longest_first", "for token in special_tokens")),
     ),
     Mistake(
         "1.3",
         "of special tokens that start at one place, the shortest is taken",
         "The first alternative that matches wins, so the longest has to come first.",
         "pretokenize.py",
-        (("regex.escape(token) for token in longest_first", "regex.escape(token) for token in longest_first[::-1]"),),
+        simple(SPLIT, ("for token in longest_first", "for token in longest_first[::-1]")),
     ),
     Mistake(
         "1.3",
         "the signs of a special token are read as a pattern",
         "| and [ and ( mean something in a pattern. regex.escape makes a text that matches itself.",
         "pretokenize.py",
-        (("regex.escape(token) for token in longest_first", "token for token in longest_first"),),
+        simple(SPLIT, ("regex.escape(token) for", "token for")),
     ),
     Mistake(
         "1.3",
         "the special tokens themselves are dropped",
         "regex.split keeps what it splits at only if the pattern stands in a group: f'({either})'.",
         "pretokenize.py",
-        (('regex.split(f"({either})", text)', "regex.split(either, text)"),),
+        simple(SPLIT, ('f"({either})"', "either")),
     ),
     Mistake(
         "1.3",
         "without special tokens the text falls into single characters",
         "An alternation of no tokens is an empty pattern, which matches everywhere. Give the whole text back instead.",
         "pretokenize.py",
-        (("    if not longest_first:\n        return [text] if text else []\n", ""),),
+        simple(SPLIT, ("    if not longest_first:\n        return [text] if text else []\n", "")),
     ),
     Mistake(
         "1.3",
         "without special tokens an empty text gives an empty piece",
         "The pieces are never empty, and an empty text has none: [text] if text else [].",
         "pretokenize.py",
-        (("return [text] if text else []", "return [text]"),),
+        simple(SPLIT, ("return [text] if text else []", "return [text]")),
     ),
     Mistake(
         "1.3",
         "split_special gives empty pieces",
         "Before a special token at the start, behind one at the end and between two there is nothing: leave that out.",
         "pretokenize.py",
-        (
-            (
-                '[piece for piece in regex.split(f"({either})", text) if piece]',
-                'regex.split(f"({either})", text)',
-            ),
-        ),
+        simple(SPLIT, ("text) if piece]", "text)]")),
     ),
     Mistake(
         "1.3",
         "white space around special tokens is stripped",
         "Joined, the pieces have to be the text again: leave each piece as it is.",
         "pretokenize.py",
-        (
-            (
-                '[piece for piece in regex.split(f"({either})", text) if piece]',
-                '[piece.strip() or piece for piece in regex.split(f"({either})", text) if piece]',
-            ),
-        ),
+        simple(SPLIT, ("return [piece for", "return [piece.strip() or piece for")),
     ),
     Mistake(
         "1.3",
         "only the first special token of the text is cut out",
         "There may be any number of them: go on behind the first one.",
         "pretokenize.py",
-        (('regex.split(f"({either})", text)', 'regex.split(f"({either})", text, maxsplit=1)'),),
+        simple(SPLIT, ("text) if piece]", "text, maxsplit=1) if piece]")),
     ),
     Mistake(
         "1.3",
         "what lies between special tokens is cut into pre-tokens already",
         "split_special cuts at special tokens only; whoever uses it calls pretokenize on the rest.",
         "pretokenize.py",
-        (
-            (
-                '[piece for piece in regex.split(f"({either})", text) if piece]',
-                '[piece for part in regex.split(f"({either})", text) '
-                "for piece in ([part] if part in longest_first else pretokenize(part))]",
-            ),
+        simple(
+            SPLIT,
+            ("return [piece for piece in", "return [piece for part in"),
+            ("text) if piece]", "text) for piece in ([part] if part in longest_first else pretokenize(part))]"),
         ),
     ),
     Mistake(
@@ -487,12 +525,7 @@ MISTAKES = [
         "split_special makes the pieces and does not return them",
         "A function without a return gives None, whatever it has worked out.",
         "pretokenize.py",
-        (
-            (
-                '    return [piece for piece in regex.split(f"({either})", text) if piece]\n',
-                '    [piece for piece in regex.split(f"({either})", text) if piece]\n',
-            ),
-        ),
+        simple(SPLIT, ("return [piece for", "[piece for"), ("text) if piece]", "text) if piece]\n    return None")),
     ),
     # -- 1.4 Training by merging
     Mistake(
@@ -715,43 +748,31 @@ MISTAKES = [
         "the pair that stands furthest left is merged first, whatever its rank",
         "Look at the ranks of all pairs before you merge one: the lowest rank comes first, wherever it stands.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("waiting = [(ranks[pair], i, pair)", "waiting = [(i, ranks[pair], pair)"),
-            ("_, i, pair = heappop(waiting)", "i, _, pair = heappop(waiting)"),
-            ("heappush(waiting, (rank, left, ", "heappush(waiting, (left, rank, "),
-        ),
+        simple(ENCODE, ("(ranks[pair], i, pair)", "(i, i, pair)")),
     ),
     Mistake(
         "1.5",
         "the pair of the highest rank is merged first",
         "The rank is the place in the list of merges: what was learned first has rank 0, and is made first.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("waiting = [(ranks[pair], i, pair)", "waiting = [(-ranks[pair], i, pair)"),
-            ("heappush(waiting, (rank, left, ", "heappush(waiting, (-rank, left, "),
-        ),
+        simple(ENCODE, ("(ranks[pair], i, pair)", "(-ranks[pair], i, pair)")),
     ),
     Mistake(
         "1.5",
         "the pair that makes the longest token is merged first, and the rank only decides between equals",
         "How long a token is does not matter: of all pairs that stand there now, the one of lowest rank is merged.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("waiting = [(ranks[pair], i, pair)", 'waiting = [((-len(b"".join(pair)), ranks[pair]), i, pair)'),
-            ("heappush(waiting, (rank, left, ", "heappush(waiting, ((-len(tokens[left] + tokens[right]), rank), left, "),
-        ),
+        simple(ENCODE, ("(ranks[pair], i, pair)", '((-len(b"".join(pair)), ranks[pair]), i, pair)')),
     ),
     Mistake(
         "1.5",
         "the longest token of the vocabulary is cut off at the left, again and again",
         "That is another way to cut words. Here the merges are made in the order in which they were learned.",
         "bpe.py",
-        (
+        simple(
+            ENCODE,
             (
-                "    tokens = [BYTES[byte] for byte in word]\n",
+                ENCODE,
                 "    known, tokens, start = {left + right for left, right in ranks}, [], 0\n"
                 "    longest = max(map(len, known), default=1)\n"
                 "    while start < len(word):\n"
@@ -768,107 +789,81 @@ MISTAKES = [
         "of several places where the best pair stands, the one furthest right is merged first",
         "In a run such as aaa it matters: the leftmost place comes first.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("waiting = [(ranks[pair], i, pair)", "waiting = [(ranks[pair], -i, pair)"),
-            ("_, i, pair = heappop(waiting)", "_, i, pair = heappop(waiting)\n        i = -i"),
-            ("heappush(waiting, (rank, left, ", "heappush(waiting, (rank, -left, "),
-        ),
+        simple(ENCODE, ("(ranks[pair], i, pair)", "((ranks[pair], -i), i, pair)")),
     ),
     Mistake(
         "1.5",
         "rank 0 is taken for no rank",
         "0 is false in Python, and so is None. Ask `is not None`, or `in`.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("tokens[1:])) if pair in ranks]", "tokens[1:])) if ranks.get(pair)]"),
-            ("tokens[right]))) is not None:", "tokens[right]))):"),
-        ),
+        simple(ENCODE, ("if pair in ranks:", "if ranks.get(pair):")),
     ),
     Mistake(
         "1.5",
         "a pair without a rank is a KeyError",
         "Most pairs are in no merge: ask with ranks.get(pair), or test `pair in ranks` first.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("enumerate(zip(tokens, tokens[1:])) if pair in ranks]", "enumerate(zip(tokens, tokens[1:]))]"),
-        ),
+        simple(ENCODE, ("if pair in ranks:", "if ranks[pair] is not None:")),
     ),
     Mistake(
         "1.5",
         "a pair is merged although one of its tokens was merged with another before",
         "What waits in the heap may be out of date: before you merge, see whether both tokens still stand there.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("if j == end or (tokens[i], tokens[j]) != pair:", "if j == end or not tokens[i]:"),
-        ),
+        simple(ENCODE, ("(tokens[i], tokens[j]) != pair:", "not tokens[i]:")),
     ),
     Mistake(
         "1.5",
         "after a merge, the pair with the token on the left is not looked up",
         "The new token has two neighbours, and makes a new pair with each.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("for left, right in ((h, i), (i, k)):", "for left, right in ((i, k),):"),
-        ),
+        simple(ENCODE, ("        look_up(before[i])\n", "")),
     ),
     Mistake(
         "1.5",
         "after a merge, the pair with the token on the right is not looked up",
         "The new token has two neighbours, and makes a new pair with each.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("for left, right in ((h, i), (i, k)):", "for left, right in ((h, i),):"),
-        ),
+        simple(ENCODE, ("        look_up(before[i])\n        look_up(i)\n", "        look_up(before[i])\n")),
     ),
     Mistake(
         "1.5",
         "tokens that were merged are not merged again",
         "The pairs that a new token makes with its neighbours may have a rank too: look them up, and go on.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("for left, right in ((h, i), (i, k)):", "for left, right in ():"),
-        ),
+        simple(ENCODE, ("        look_up(before[i])\n        look_up(i)\n", "")),
     ),
     Mistake(
         "1.5",
         "only one merge is made",
         "After a merge, look for the best pair again; stop only when no pair has a rank.",
         "bpe.py",
-        (
-            ("_merge_short(tokens, ranks) if len(tokens) < 64 else ", ""),
-            ("            before[k] = i\n", "            before[k] = i\n        break\n"),
-        ),
+        simple(ENCODE, ("        look_up(before[i])\n        look_up(i)\n", "        break\n")),
     ),
     Mistake(
         "1.5",
         "the word is cut into numbers, not into single bytes",
         "list(b'ab') gives [97, 98]. A token is a bytes object: bytes([97]), or word[i : i + 1].",
         "bpe.py",
-        (("    tokens = [BYTES[byte] for byte in word]\n", "    return list(word)\n    tokens = []\n"),),
+        simple(ENCODE, (ENCODE, "    return list(word)\n")),
     ),
     Mistake(
         "1.5",
         "an empty word gives an empty token",
         "A token has at least one byte: no bytes, no token.",
         "bpe.py",
-        (("    tokens = [BYTES[byte] for byte in word]\n", "    tokens = [BYTES[byte] for byte in word] or [word]\n"),),
+        simple(ENCODE, ("in tokens if token]", "in tokens if token] or [word]")),
     ),
     Mistake(
         "1.5",
         "all pairs of the word are looked up again after each merge",
         "That is n look-ups, n times. Keep the pairs in a heap, and look up the two that a merge has made.",
         "bpe.py",
-        (
+        simple(
+            ENCODE,
             (
-                "    tokens = [BYTES[byte] for byte in word]\n",
-                "    tokens = [BYTES[byte] for byte in word]\n"
+                ENCODE,
+                "    tokens = [bytes([byte]) for byte in word]\n"
                 "    while found := [(ranks[p], i) for i, p in enumerate(zip(tokens, tokens[1:])) if p in ranks]:\n"
                 "        i = min(found)[1]\n"
                 "        tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]\n"
@@ -881,12 +876,29 @@ MISTAKES = [
         "all pairs of the word are looked up again for each rank",
         "A long word has thousands of ranks in it. Keep the pairs in a heap, and look up those that a merge has made.",
         "bpe.py",
-        (
+        simple(
+            ENCODE,
             (
-                "    tokens = [BYTES[byte] for byte in word]\n",
-                "    tokens = tuple(BYTES[byte] for byte in word)\n"
+                ENCODE,
+                "    tokens = tuple(bytes([byte]) for byte in word)\n"
                 "    while found := [(ranks[pair], pair) for pair in zip(tokens, tokens[1:]) if pair in ranks]:\n"
                 "        tokens = merge_pair(tokens, min(found)[1])\n"
+                "    return list(tokens)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.5",
+        "all the merges are gone through, and not only those that stand in the word",
+        "GPT-2 has 50,000 merges, and a word a handful. Look up the pairs of the word in ranks.",
+        "bpe.py",
+        simple(
+            ENCODE,
+            (
+                ENCODE,
+                "    tokens = tuple(bytes([byte]) for byte in word)\n"
+                "    for pair in sorted(ranks, key=lambda pair: ranks[pair]):\n"
+                "        tokens = merge_pair(tokens, pair)\n"
                 "    return list(tokens)\n",
             ),
         ),
@@ -896,11 +908,385 @@ MISTAKES = [
         "encode_bytes finds the tokens and does not return them",
         "A function without a return gives None, whatever it has worked out.",
         "bpe.py",
+        simple(ENCODE, ("    return [token for token in tokens if token]", "    return None")),
+    ),
+    # -- 1.6 The tokenizer
+    Mistake(
+        "1.6",
+        "special tokens are cut up like other text",
+        "Cut the text around its special tokens first (split_special), and give each of these its one id.",
+        "tokenizer.py",
+        (
+            ("for part in split_special(text, self.special_ids):", "for part in [text]:"),
+            ("[part] if part in self.special_ids else pretokenize", "pretokenize"),
+            ("pretokenize_stream(chunks, self.special_ids, self.pattern)", "pretokenize_stream(chunks, (), self.pattern)"),
+            ("self._known = _KnownPieces(ids, ranks, self.special_ids)", "self._known = _KnownPieces(ids, ranks, {})"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "all special tokens without an id get the same one",
+        "Each one that is added makes the vocabulary larger: the next free id is a new one each time.",
+        "tokenizer.py",
+        (('highest.get(special.encode("utf-8"), self.vocab_size)', 'highest.get(special.encode("utf-8"), max(vocab) + 1)'),),
+    ),
+    Mistake(
+        "1.6",
+        "a special token that is spelled like another token takes the id of that one",
+        "Training puts special tokens behind all others: of several ids with the same bytes, theirs is the highest.",
+        "tokenizer.py",
         (
             (
-                "    return _merge_short(tokens, ranks) if len(tokens) < 64 else _merge_long(tokens, ranks)\n",
-                "    _merge_short(tokens, ranks) if len(tokens) < 64 else _merge_long(tokens, ranks)\n",
+                "highest = {token: id for id, token in self.vocab.items()}",
+                "highest = {token: id for id, token in reversed(self.vocab.items())}",
             ),
         ),
+    ),
+    Mistake(
+        "1.6",
+        "the vocabulary that is handed in is changed",
+        "Whoever made the dictionary may still need it as it was: add special tokens to a copy.",
+        "tokenizer.py",
+        (("self.vocab = dict(sorted(vocab.items()))", "self.vocab = vocab"),),
+    ),
+    Mistake(
+        "1.6",
+        "the vocabulary is said to be as large as if it had no special tokens",
+        "A model has a row for each id, those of the special tokens too: vocab_size is the highest id plus 1.",
+        "tokenizer.py",
+        (("return max(self.vocab) + 1", "return 256 + len(self.merges)"),),
+    ),
+    Mistake(
+        "1.6",
+        "vocab_size counts the ids, as if they had no gaps",
+        "A table is looked up by id: with the ids 0 and 9 it needs ten rows. Take the highest id plus 1.",
+        "tokenizer.py",
+        (("return max(self.vocab) + 1", "return len(self.vocab)"),),
+    ),
+    Mistake(
+        "1.6",
+        "ids are counted from the merges instead of looked up in the vocabulary",
+        "Which id a token has is what `vocab` says: turn it around once, from token to id.",
+        "tokenizer.py",
+        (
+            (
+                "ids = {token: id for id, token in reversed(self.vocab.items())}",
+                "ids = {bytes([byte]): byte for byte in range(256)}\n"
+                "        ids |= {left + right: 256 + rank for rank, (left, right) in enumerate(self.merges)}",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "the merge that was learned last is made first",
+        "The rank of a merge is its place in the list, and the lowest rank comes first.",
+        "tokenizer.py",
+        (("{pair: rank for rank, pair in enumerate(self.merges)}", "{pair: -rank for rank, pair in enumerate(self.merges)}"),),
+    ),
+    Mistake(
+        "1.6",
+        "the text is not cut into pre-tokens",
+        "No merge may cross from one pre-token into the next: encode each of them apart.",
+        "tokenizer.py",
+        (
+            ("[part] if part in self.special_ids else pretokenize(part, self.pattern)", "[part]"),
+            ("pretokenize_stream(chunks, self.special_ids, self.pattern)", 'pretokenize_stream(chunks, self.special_ids, r"(?s).+")'),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "the pattern that the tokenizer was made with is not used",
+        "GPT2_PATTERN is only what `pattern` is when nothing else is given: hand self.pattern on when you cut.",
+        "tokenizer.py",
+        (
+            ("pretokenize(part, self.pattern)", "pretokenize(part)"),
+            ("pretokenize_stream(chunks, self.special_ids, self.pattern)", "pretokenize_stream(chunks, self.special_ids)"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "white space around words is lost",
+        "split() and strip() throw white space away. The pieces of pretokenize have it all: encode them as they are.",
+        "tokenizer.py",
+        (('encode_bytes(piece.encode("utf-8"), self.ranks)', 'encode_bytes(piece.strip().encode("utf-8"), self.ranks)'),),
+    ),
+    Mistake(
+        "1.6",
+        "encode finds the ids and does not return them",
+        "A function without a return gives None, whatever it has worked out.",
+        "tokenizer.py",
+        (("        return ids\n        # END", "        # END"),),
+    ),
+    Mistake(
+        "1.6",
+        "each token is decoded on its own",
+        "A character may be spread over several tokens. Join the bytes of all of them, then decode once.",
+        "tokenizer.py",
+        (
+            (
+                '        return spelled.decode("utf-8", errors="replace")\n',
+                '        return "".join(self.vocab[id].decode("utf-8", errors="replace") for id in ids)\n',
+            ),
+            ("            spelled = b\"\".join(map(self.vocab.__getitem__, map(index, ids)))\n", "            ids = list(ids)\n            b\"\".join(map(self.vocab.__getitem__, ids))\n"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "bytes that are no text raise an error when they are decoded",
+        "A model may write any ids, and what they spell need not be UTF-8: decode with errors='replace'.",
+        "tokenizer.py",
+        (('return spelled.decode("utf-8", errors="replace")', 'return spelled.decode("utf-8")'),),
+    ),
+    Mistake(
+        "1.6",
+        "bytes that are no text are left out when they are decoded",
+        "A reader should see that something is wrong: U+FFFD stands for it. errors='replace', not 'ignore'.",
+        "tokenizer.py",
+        (('return spelled.decode("utf-8", errors="replace")', 'return spelled.decode("utf-8", errors="ignore")'),),
+    ),
+    Mistake(
+        "1.6",
+        "an id that is not in the vocabulary is left out",
+        "An id that no token has is a bug of whoever made it: raise a ValueError that names it.",
+        "tokenizer.py",
+        (("map(self.vocab.__getitem__, map(index, ids))", "[self.vocab[id] for id in ids if id in self.vocab]"),),
+    ),
+    Mistake(
+        "1.6",
+        "decode spells the text and does not return it",
+        "A function without a return gives None, whatever it has worked out.",
+        "tokenizer.py",
+        (('        return spelled.decode("utf-8", errors="replace")\n', '        spelled.decode("utf-8", errors="replace")\n'),),
+    ),
+    Mistake(
+        "1.6",
+        "each chunk of a stream is encoded on its own",
+        "A chunk may end within a word, within a special token, within white space. Keep back what the next may change.",
+        "tokenizer.py",
+        (
+            (
+                "pretokenize_stream(chunks, self.special_ids, self.pattern))\n",
+                "(pieces for chunk in chunks for pieces in pretokenize_stream([chunk], self.special_ids, self.pattern)))\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "the whole stream is read before the first id comes",
+        "''.join(chunks) needs the whole text in memory. Encode what has come for sure, and go on with the rest.",
+        "tokenizer.py",
+        (("pretokenize_stream(chunks, self.", 'pretokenize_stream(["".join(chunks)], self.'),),
+    ),
+    Mistake(
+        "1.6",
+        "the pattern is not saved",
+        "A tokenizer is its vocabulary, its merges, its special tokens and its pattern: all of them go into the file.",
+        "tokenizer.py",
+        (('saved["special_tokens"], saved["pattern"])', 'saved["special_tokens"])'),),
+    ),
+    Mistake(
+        "1.6",
+        "the special tokens are not saved",
+        "A tokenizer is its vocabulary, its merges, its special tokens and its pattern: all of them go into the file.",
+        "tokenizer.py",
+        (('saved["special_tokens"], saved["pattern"])', '(), saved["pattern"])'),),
+    ),
+    Mistake(
+        "1.6",
+        "special tokens with a line end in them fall apart in the file",
+        "A special token may hold any character. JSON writes a list of texts so that each comes back as it was.",
+        "tokenizer.py",
+        (
+            ('"special_tokens": list(self.special_ids)', '"special_tokens": "\\n".join(self.special_ids)'),
+            ('"special_tokens": list, "merges"', '"special_tokens": str, "merges"'),
+            ('saved["special_tokens"], saved["pattern"])', 'saved["special_tokens"].split("\\n") if saved["special_tokens"] else (), saved["pattern"])'),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "tokens with a space in them fall apart in the file",
+        "If a space stands between the two tokens of a merge, it cannot stand in them. Write a list of two, or Ġ for it.",
+        "tokenizer.py",
+        (
+            ('f"{_show(left)} {_show(right)}" for', "f\"{left.decode('latin-1')} {right.decode('latin-1')}\" for"),
+            ("[_pair(line) for line in saved[", "[tuple(map(str.encode, line.split())) for line in saved["),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "tokens that are not whole characters are lost in the file",
+        "Most bytes above 127 are no text by themselves. Give each byte a character of its own, as GPT-2 does.",
+        "tokenizer.py",
+        (
+            ('return "".join([BYTE_CHARACTERS[byte] for byte in token])', 'return token.decode("utf-8", errors="replace")'),
+            ("return bytes([CHARACTER_BYTES[character] for character in shown])", "return str(shown).encode()"),
+            ('"merges": [f"{_show(left)} {_show(right)}" for', '"merges": [[_show(left), _show(right)] for'),
+            ("[_pair(line) for line in saved[", "[tuple(map(str.encode, line)) for line in saved["),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "the merges come back in another order",
+        "The place of a merge in the list is its rank. Write them in the order learned.",
+        "tokenizer.py",
+        (('for left, right in self.merges],\n            "vocab"', 'for left, right in sorted(self.merges)],\n            "vocab"'),),
+    ),
+    Mistake(
+        "1.6",
+        "the ids are not saved, but counted anew",
+        "The ids of a vocabulary need not be in order, nor without gaps: write the id of each token.",
+        "tokenizer.py",
+        (("vocab = {int(id): _bytes(token) for id, token in saved", "vocab = {id: _bytes(token) for id, token in enumerate(saved"),
+         ('["vocab"].items()}\n            return', '["vocab"].values())}\n            return')),
+    ),
+    Mistake(
+        "1.6",
+        "the file is written in place",
+        "If writing stops halfway, the old file is gone and the new one is not there. Write beside it, then os.replace.",
+        "tokenizer.py",
+        (
+            ('path.with_name(f"{path.name}.{os.getpid()}.tmp")', "path"),
+            ("            os.replace(unfinished, path)\n        finally:\n            unfinished.unlink(missing_ok=True)\n", "        finally:\n            pass\n"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "load lets a damaged file raise whatever it raises",
+        "KeyError: 'vocab' says nothing to whoever chose the file. Raise a ValueError that names it.",
+        "tokenizer.py",
+        (
+            ("            raise ValueError(f\"{path} is no saved tokenizer, or damaged: {error}\") from None\n", "            raise\n"),
+            ('            saved = _read_json(path)\n            if saved', '            saved = json.loads(Path(path).read_text(encoding="utf-8"))\n            if False and saved'),
+            ("                if not isinstance(saved.get(name), kind):\n", "                if False:\n"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "published merges that begin with # are taken for comments",
+        "Only the first line of the file, with the version, is no merge: '# #' is one.",
+        "tokenizer.py",
+        (("for line in lines if line],", 'for line in lines if line and not line.startswith("#")],'),),
+    ),
+    Mistake(
+        "1.6",
+        "the signs in GPT-2's files are not turned back into bytes",
+        "Ġ stands for the space, Ċ for a line end, and so on: each sign in these files stands for one byte.",
+        "tokenizer.py",
+        (("{id: _bytes(token) for token, id in _read_json", '{id: token.replace("Ġ", " ").encode() for token, id in _read_json'),),
+    ),
+    Mistake(
+        "1.6",
+        "<|endoftext|> is not a special token of the published tokenizer",
+        "It stands in the vocabulary, but no merges lead to it: hand it on as a special token.",
+        "tokenizer.py",
+        ((', ["<|endoftext|>"])', ")"),),
+    ),
+    # -- 1.7 Training, a hundred times faster
+    Mistake(
+        "1.7",
+        "a pair that has become rarer is merged as if it were as frequent as before",
+        "Each merge takes places from its neighbours' pairs. What comes from the queue with an old count goes back with "
+        "that of today.",
+        "bpe_fast.py",
+        (
+            (
+                "            if self.counts[pair] == -negative:\n"
+                "                return pair\n"
+                "            self._queue([pair])\n",
+                "            return pair\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.7",
+        "the pairs that a merge makes are never merged themselves",
+        "After a, b became ab, the pairs (l, ab) and (ab, r) are new: count them, and put them in the queue.",
+        "bpe_fast.py",
+        (("            gained.append(pair)\n", ""),),
+    ),
+    Mistake(
+        "1.7",
+        "only the pair on the left of a merge is counted",
+        "A merged token has two neighbours: (l, ab) on its left and (ab, r) on its right.",
+        "bpe_fast.py",
+        (
+            ("            if right != GAP:\n", "            if right != GAP and right == merged:\n"),
+            ("self._pairs(np.concatenate([i, left[row[left] != merged]]))", "self._pairs(left[row[left] != merged])"),
+        ),
+    ),
+    Mistake(
+        "1.7",
+        "a tie goes to the smallest pair",
+        "heapq gives the smallest entry first, of counts that are negative as well as of pairs. Turn the bytes around too.",
+        "bpe_fast.py",
+        (('token.translate(bytes(range(255, -1, -1))).decode("latin-1") + "\\u0100"', 'token.decode("latin-1")'),),
+    ),
+    Mistake(
+        "1.7",
+        "a tie is decided by ids instead of bytes",
+        "Of equally frequent pairs the greater pair of byte strings is merged, whichever token was learned first.",
+        "bpe_fast.py",
+        (("self.order[pair[0]] + self.order[pair[1]], pair))", "(-pair[0], -pair[1]), pair))"),),
+    ),
+    Mistake(
+        "1.7",
+        "of two tokens that begin alike the shorter one wins a tie",
+        "b'ab' > b'a'. Inverting each byte turns the order of equally long tokens around; an end mark does it for others.",
+        "bpe_fast.py",
+        (('.decode("latin-1") + "\\u0100"', '.decode("latin-1")'),),
+    ),
+    Mistake(
+        "1.7",
+        "each pre-token counts once, however often it comes",
+        "A pair counts as often as the pre-tokens that it stands in: add the count of the word, not 1.",
+        "bpe_fast.py",
+        (("np.array(list(words.values()), dtype=np.int64)", "np.ones(len(words), dtype=np.int64)"),),
+    ),
+    Mistake(
+        "1.7",
+        "the text is not cut into pre-tokens",
+        "No merge crosses from one pre-token into the next: count pretokenize(part) for each part between special tokens.",
+        "bpe_fast.py",
+        (("Counter(piece for part in parts for piece in pretokenize(part))", "Counter(parts)"),),
+    ),
+    Mistake(
+        "1.7",
+        "special tokens are learned from",
+        "split_special gives the special tokens as parts of their own: leave these out before you count.",
+        "bpe_fast.py",
+        ((" if part not in special_tokens)", ")"),),
+    ),
+    Mistake(
+        "1.7",
+        "a run of one letter is merged from the right",
+        "In aaa the first two are merged: go through the places of a pair from left to right.",
+        "bpe_fast.py",
+        (
+            (
+                "for i in sorted(places) if isinstance(places, list) else sorted(places.tolist()):",
+                "for i in sorted(places if isinstance(places, list) else places.tolist(), reverse=True):",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.7",
+        "the places of the special tokens in the vocabulary are used for merges",
+        "vocab_size counts the special tokens too: room_for_merges says how many merges there is room for.",
+        "bpe_fast.py",
+        (("while len(merges) < room and", "while len(merges) < vocab_size - 256 and"),),
+    ),
+    Mistake(
+        "1.7",
+        "counts below one are taken as they are",
+        "A pre-token that was counted less than once cannot be right: raise a ValueError that names it.",
+        "bpe_fast.py",
+        (("        if count < 1:\n", "        if False:\n"),),
+    ),
+    Mistake(
+        "1.7",
+        "train_bpe_fast learns the merges and does not return them",
+        "A function without a return gives None: return the vocabulary and the merges.",
+        "bpe_fast.py",
+        (("    return build_vocab(merges, special_tokens), merges\n    # END", "    build_vocab(merges, special_tokens)\n    # END"),),
     ),
 ]

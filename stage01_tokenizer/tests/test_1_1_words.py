@@ -28,11 +28,11 @@ def test_most_frequent_first():
 
 def test_ties_in_order_of_the_words():
     """Words that are equally frequent stand in the order of sorted()."""
-    tokenizer = words.WordTokenizer.train(["pear fig apple kiwi fig pear apple Zoe"], vocab_size=6)
+    tokenizer = words.WordTokenizer.train(["fig pear apple kiwi fig pear apple Zoe"], vocab_size=6)
     check.equal(
         vocabulary(tokenizer, 6),
         ["<unk>", "apple", "fig", "pear", "Zoe", "kiwi"],
-        "the words of ids 0 to 5 after training on 'pear fig apple kiwi fig pear apple Zoe'",
+        "the words of ids 0 to 5 after training on 'fig pear apple kiwi fig pear apple Zoe'",
         why="apple, fig and pear come twice each, so the alphabet decides; in it, capitals come before small letters.",
     )
 

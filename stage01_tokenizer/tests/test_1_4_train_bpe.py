@@ -32,6 +32,8 @@ def test_counts_a_pair_twice_in_one_word():
 
 def test_counts_overlapping_repeats():
     """In aaa the pair (a, a) stands at two places, though only one of them can be merged."""
+    expected = {(b"b", b"a"): 5, (b"a", b"a"): 10, (b"a", b"c"): 5}
+    check.returns(expected, bpe.count_pairs, {spelled("baaac"): 5})
     check.returns({(b"a", b"a"): 2}, bpe.count_pairs, {spelled("aaa"): 1})
     check.returns({(b"a", b"a"): 3}, bpe.count_pairs, {spelled("aaaa"): 1})
 
@@ -125,13 +127,13 @@ def test_a_tie_is_decided_by_bytes():
 
 def test_a_tie_compares_the_first_tokens_first():
     """Of two pairs, the one with the greater first token is the greater, whatever they spell."""
-    # (a, b) comes four times and is merged first; then (ab, a) and (a, z) tie at three.
-    text = END.join(["aba"] * 3 + ["ab"] + ["az"] * 3)
+    # (x, c) and (y, b) come five times each, (a, b) four times; then (ab, a) and (a, z) tie at three.
+    text = END.join(["xc"] * 5 + ["yb"] * 5 + ["aba"] * 3 + ["ab"] + ["az"] * 3)
     check.equal(
-        merges_of(text, 2, [END]),
-        [(b"a", b"b"), (b"ab", b"a")],
-        f"the merges of train_bpe('aba{END}aba{END}…', 259, ['{END}'])",
-        why="(ab, a) is greater than (a, z), because ab is greater than a; that az is greater than aba does not count.",
+        merges_of(text, 5, [END]),
+        [(b"y", b"b"), (b"x", b"c"), (b"a", b"b"), (b"ab", b"a"), (b"a", b"z")],
+        f"the merges of train_bpe('xc{END}xc{END}…', 262, ['{END}'])",
+        why="y comes after x, and ab after a. The second tokens decide only if the first ones are the same.",
     )
 
 

@@ -1,4 +1,4 @@
-"""1.7, differently: all words as linked numpy arrays, each merge one vectorised step; a lazy heap of upside-down keys."""
+"""1.7, differently: words as linked numpy arrays, each merge one vectorised step; a heap of upside-down keys."""
 
 from __future__ import annotations
 

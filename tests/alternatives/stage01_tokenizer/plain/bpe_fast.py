@@ -123,7 +123,7 @@ def train_bpe_fast(
     """Learn what `train_bpe` learns, from a text or from pre-tokens with their counts."""
     specials = list(special_tokens)
     room = room_for_merges(vocab_size, specials)
-    words = _Words(_count_pieces(source, specials) if isinstance(source, str) else source)
+    words = _Words(_count_pieces(source, specials) if isinstance(source, str) else _checked(source, specials))
     ladder = _Ladder()
     for pair, count in words.counts.items():
         ladder.put(pair, count)
@@ -142,4 +142,17 @@ def _count_pieces(text: str, specials: Sequence[str]) -> dict[str, int]:
         if part not in apart:
             for piece in pretokenize(part):
                 counts[piece] = counts.get(piece, 0) + 1
+    return counts
+
+
+def _checked(source: Mapping[str, int], specials: Sequence[str]) -> dict[str, int]:
+    """Give the counts as they are, but for special tokens: these, and what stands around them, come apart."""
+    counts: dict[str, int] = {}
+    apart = set(specials)
+    for piece, count in source.items():
+        if count < 1:
+            raise ValueError(f"a pre-token must be counted at least once; {piece!r} is counted {count} times")
+        for part in split_special(piece, specials) if any(special in piece for special in apart) else [piece]:
+            if part not in apart:
+                counts[part] = counts.get(part, 0) + count
     return counts

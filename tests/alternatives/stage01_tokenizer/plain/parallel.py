@@ -5,12 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import BinaryIO
 
-from .pretokenize import GPT2_PATTERN, PieceStream, SpecialStream
+from .pretokenize import GPT2_PATTERN, pretokenize_stream
 from .utf8 import StreamDecoder
 
 BLOCK = 1 << 18  # bytes that are read at a time
@@ -100,27 +100,23 @@ def _count_span(
 ) -> Counter[str]:
     """Count the pre-tokens from byte `start` up to byte `end`, reading block by block."""
     counts: dict[str, int] = {}
-
-    def add(pieces: list[str]) -> None:
-        for piece in pieces:
-            counts[piece] = counts.get(piece, 0) + 1
-
-    decoder, around, within = StreamDecoder(), SpecialStream(specials), PieceStream(pattern)
     apart = set(specials)
+    for pieces in pretokenize_stream(_texts(path, start, end), apart, pattern):
+        for piece in pieces:
+            if piece not in apart:
+                counts[piece] = counts.get(piece, 0) + 1
+    return Counter(counts)
 
-    def take(parts: list[str]) -> None:
-        for part in parts:
-            add(within.finish() if part in apart else within.feed(part))
 
+def _texts(path: str | os.PathLike[str], start: int, end: int) -> Iterator[str]:
+    """Read a file from byte `start` up to byte `end`, block by block."""
+    decoder = StreamDecoder()
     with open(path, "rb") as file:
         file.seek(start)
         while start < end and (block := file.read(min(BLOCK, end - start))):
             start += len(block)
-            take(around.feed(decoder.feed(block)))
-    take(around.feed(decoder.finish()))
-    take(around.finish())
-    add(within.finish())
-    return Counter(counts)
+            yield decoder.feed(block)
+    yield decoder.finish()
 
 
 def _count_in_processes(

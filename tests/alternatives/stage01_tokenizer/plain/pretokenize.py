@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heapreplace
 
 import regex
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+MARGIN = 256  # how many characters a pattern may look back and ahead, in a stream
 
 LETTER, NUMBER, SIGN, SPACE = "letter", "number", "sign", "space"
 _PROBES = [(SPACE, regex.compile(r"\s")), (LETTER, regex.compile(r"\p{L}")), (NUMBER, regex.compile(r"\p{N}"))]
@@ -35,11 +37,16 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     """Cut `text` into pre-tokens: the matches of `pattern`, and what lies between two matches."""
     if pattern == GPT2_PATTERN:
         return _scan(text)
-    cuts = [0]  # every place where a match begins or ends; pieces lie between two cuts
-    for match in regex.finditer(pattern, text):
+    return _cut_from(text, 0, pattern)
+
+
+def _cut_from(text: str, start: int, pattern: str) -> list[str]:
+    """Cut `text` from the character `start` on; a pattern that looks back sees what stands before it."""
+    cuts = [start]  # every place where a match begins or ends; pieces lie between two cuts
+    for match in regex.finditer(pattern, text, pos=start):
         cuts.extend(match.span())
     cuts.append(len(text))
-    return [text[start:end] for start, end in zip(cuts, cuts[1:]) if start < end]
+    return [text[begin:end] for begin, end in zip(cuts, cuts[1:]) if begin < end]
 
 
 def _scan(text: str) -> list[str]:
@@ -158,31 +165,75 @@ class SpecialStream:
 class PieceStream:
     """Cuts text that comes in chunks into pre-tokens, and keeps an end that what follows may change.
 
-    GPT-2's pattern settles a pre-token with the character behind it. Of other patterns nothing is known: their text is
-    kept until it ends, at a special token or with the stream.
+    GPT-2's pattern settles a pre-token with the character behind it. Of another pattern it is taken that it looks no
+    further than MARGIN characters back and ahead, or over the next two pieces, so that much is kept on both sides.
     """
 
-    __slots__ = ("_eager", "_kept", "_pattern")
+    __slots__ = ("_context", "_gpt2", "_kept", "_pattern", "_size", "_wanted")
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
-        self._eager = pattern == GPT2_PATTERN
+        self._gpt2 = pattern == GPT2_PATTERN
         self._kept: list[str] = []  # joined: the text that is not settled
+        self._context = ""  # the text before it, for patterns that look back
+        self._size = 0
+        self._wanted = 2 * MARGIN  # with less than this there is no sense in looking for settled pieces
 
     def feed(self, chunk: str) -> list[str]:
+        """Give the pieces that are settled with this chunk."""
         if not chunk:
             return []
-        if not self._eager or (self._kept and _ONE_KIND.fullmatch(self._kept[-1][-1] + chunk)):
+        return self._feed_gpt2(chunk) if self._gpt2 else self._feed_any(chunk)
+
+    def finish(self) -> list[str]:
+        """Say that the text ends here, with a special token or altogether; give what was kept."""
+        text, start = self._context + "".join(self._kept), len(self._context)
+        self.__init__(self._pattern)
+        return _scan(text) if self._gpt2 else _cut_from(text, start, self._pattern)
+
+    def _feed_gpt2(self, chunk: str) -> list[str]:
+        if self._kept and _ONE_KIND.fullmatch(self._kept[-1][-1] + chunk):
             self._kept.append(chunk)  # a run goes on; looking at all of it again could only be slow
             return []
-        pieces = pretokenize("".join(self._kept) + chunk, self._pattern)
+        pieces = _scan("".join(self._kept) + chunk)
         open_end = 1
         if pieces[-1] in ("l", "v", "r") and pieces[-2:-1] == ["'"]:
             open_end = 2  # may become 'll, 've, 're
         self._kept = ["".join(pieces[-open_end:])]
         return pieces[:-open_end]
 
-    def finish(self) -> list[str]:
-        text = "".join(self._kept)
-        self._kept = []
-        return pretokenize(text, self._pattern)
+    def _feed_any(self, chunk: str) -> list[str]:
+        self._kept.append(chunk)
+        self._size += len(chunk)
+        if self._size < self._wanted:
+            return []
+        text, start = self._context + "".join(self._kept), len(self._context)
+        pieces = _cut_from(text, start, self._pattern)
+        settled = 0
+        while settled < len(pieces) - 2 and start + len(pieces[settled]) <= len(text) - MARGIN:
+            start += len(pieces[settled])
+            settled += 1
+        self._kept = [text[start:]]
+        self._context = text[max(0, start - MARGIN) : start]
+        self._size = len(text) - start
+        self._wanted = max(2 * MARGIN, 2 * self._size)  # what is kept is looked at again only once it has doubled
+        return pieces[:settled]
+
+
+def pretokenize_stream(
+    chunks: Iterable[str], special_tokens: Iterable[str] = (), pattern: str = GPT2_PATTERN
+) -> Iterator[list[str]]:
+    """Cut a text that comes in chunks into special tokens and pre-tokens; give those that each chunk settles."""
+    specials = set(special_tokens)
+    around, within = SpecialStream(specials), PieceStream(pattern)
+
+    def cut(parts: Iterable[str]) -> list[str]:
+        pieces: list[str] = []
+        for part in parts:
+            pieces += [*within.finish(), part] if part in specials else within.feed(part)
+        return pieces
+
+    for chunk in chunks:
+        yield cut(around.feed(chunk))
+    yield cut(around.finish())
+    yield within.finish()

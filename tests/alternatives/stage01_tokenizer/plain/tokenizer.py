@@ -11,7 +11,7 @@ from typing import Any
 import regex
 
 from .bpe import Pair, encode_bytes
-from .pretokenize import GPT2_PATTERN, PieceStream, SpecialStream, pretokenize, split_special
+from .pretokenize import GPT2_PATTERN, pretokenize, pretokenize_stream, split_special
 
 
 class Tokenizer:
@@ -46,8 +46,9 @@ class Tokenizer:
         self._ranks: dict[Pair, int] = {}
         for left, right in self._merges:
             self._ranks.setdefault((left, right), len(self._ranks))
-            if left + right not in self._id_of:
-                raise ValueError(f"each merge must make a token of the vocabulary; {left + right!r} is none")
+            for token in (left, right, left + right):
+                if token not in self._id_of:
+                    raise ValueError(f"a merge takes and makes tokens of the vocabulary; {token!r} is none of them")
         for special in special_tokens:
             if not special or special in self.special_ids:
                 raise ValueError(f"special tokens must be different and not empty; got {list(special_tokens)}")
@@ -67,8 +68,8 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are."""
-        return len(self._vocab)
+        """How many rows a table needs to have one for each id."""
+        return max(self._vocab) + 1
 
     @property
     def vocab(self) -> dict[int, bytes]:
@@ -100,21 +101,13 @@ class Tokenizer:
 
     def encode_iterable(self, chunks: Iterable[str]) -> Iterator[int]:
         """Give the ids of a text that comes in chunks, cut anywhere: the same as those of the whole text."""
-        specials = SpecialStream(self.special_ids)
-        pieces = PieceStream(self.pattern)
-        for chunk in chunks:
-            yield from self._ids_of_parts(specials.feed(chunk), pieces)
-        yield from self._ids_of_parts(specials.finish(), pieces)
-        for piece in pieces.finish():
-            yield from self._ids_of_piece(piece)
-
-    def _ids_of_parts(self, parts: Iterable[str], pieces: PieceStream) -> Iterator[int]:
-        for part in parts:
-            special = self.special_ids.get(part)
-            for piece in pieces.feed(part) if special is None else pieces.finish():
-                yield from self._ids_of_piece(piece)
-            if special is not None:
-                yield special
+        for pieces in pretokenize_stream(chunks, self.special_ids, self.pattern):
+            for piece in pieces:
+                special = self.special_ids.get(piece)
+                if special is None:
+                    yield from self._ids_of_piece(piece)
+                else:
+                    yield special
 
     def _ids_of_piece(self, piece: str) -> list[int]:
         ids = self._fresh.get(piece)
@@ -134,7 +127,7 @@ class Tokenizer:
         for id in ids:
             token = self._vocab.get(id)
             if token is None:
-                raise IndexError(f"no token has the id {id}; the vocabulary has {len(self._vocab)} ids")
+                raise ValueError(f"no token has the id {id}; the highest id is {max(self._vocab)}")
             joined += token
         return joined.decode("utf-8", errors="replace")
 
@@ -206,7 +199,10 @@ class Tokenizer:
                     merges.append((spelled(left), spelled(right)))
         except (ValueError, KeyError) as error:
             raise ValueError(f"{merges_txt} is no list of GPT-2's merges: {error!r}") from error
-        return cls(vocab, merges, [end])
+        try:
+            return cls(vocab, merges, [end] if end in listed else [])
+        except ValueError as error:
+            raise ValueError(f"{vocab_json} and {merges_txt} do not go together: {error}") from error
 
 
 def _readable(token: bytes) -> str | list[int]:
