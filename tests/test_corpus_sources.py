@@ -358,7 +358,7 @@ def test_what_is_damaged_is_prepared_again(out: Path, damage: str):
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(CourseError, match=r"cannot be made ready in .*file"):
+    with pytest.raises(CourseError, match=r"cannot be made ready: .*file.*; see that .*out can be written to"):
         open_corpus("stories", tmp_path / "file" / "out", size=100)
 
 

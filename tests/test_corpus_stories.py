@@ -23,7 +23,13 @@ SOME = [corpus.story(11, number) for number in range(1500)]
 
 @pytest.mark.parametrize(
     ("seed", "number", "digest"),
-    [(0, 0, ""), (0, 1, ""), (1, 0, ""), (7, 123_456_789, ""), (2**64 - 1, 2**64 - 1, "")],
+    [
+        (0, 0, "34fd24b7e835b907"),
+        (0, 1, "35980dce2ae36c3c"),
+        (1, 0, "b7a4462b75b8433f"),
+        (7, 123_456_789, "81be6a5aea75c25b"),
+        (2**64 - 1, 2**64 - 1, "4735b28cb2f9b85d"),
+    ],
 )
 def test_a_story_is_the_same_on_every_machine(seed: int, number: int, digest: str):
     assert hashlib.sha256(corpus.story(seed, number).encode()).hexdigest()[:16] == digest
@@ -256,6 +262,7 @@ STORY = (
         ("ate two eggs", "ate half a pie", "food: 'two eggs' does not go with 'half a pie'"),
         ("an orange kite", "a orange kite", "'a orange' should be 'an orange'"),
         ("a shy", "an shy", "'an shy' should be 'a shy'"),
+        ("Then Ada", "Then Adarka", "hero: 'Adarka' is nobody's name"),
     ],
 )
 def test_what_does_not_fit_is_named(old: str, new: str, complaint: str):

@@ -7,26 +7,28 @@ import os
 import sys
 import time
 import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from bootcamp import course, progress, stages
-from bootcamp.corpus import END_OF_TEXT, Corpus, open_corpus
+from bootcamp.corpus import SEPARATOR, open_corpus
 from bootcamp.screen import console, say
 
 DEFAULT_SIZE = 16_000_000  # bytes of stories
-ENCODED = 8_000_000  # bytes of the corpus that are encoded for the report
+ENCODED = 8_000_000  # bytes of the corpus that are encoded for the report, at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corpus", default="stories", metavar="stories|stdlib|PATH", help="what to learn from: a text file or a folder"
     )
-    parser.add_argument("--size", type=int, metavar="BYTES", help=f"how much of the stories ({DEFAULT_SIZE:,})")
+    parser.add_argument("--size", type=int, metavar="BYTES", help="take only so much of it")
     parser.add_argument("--vocab-size", type=int, metavar="N", help="1,024 for the stories, 8,192 for other text")
-    parser.add_argument("--workers", type=int, metavar="N", help="how many processes count and encode; one for each core")
-    parser.add_argument("--seed", type=int, default=0, help="of the stories")
+    parser.add_argument("--workers", type=int, metavar="N", help="how many processes count; as many as there are cores")
+    parser.add_argument("--seed", type=int, default=0, help="which stories")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the report goes")
     parser.add_argument("--no-open", action="store_true", help="do not show the report in a browser")
 
@@ -34,39 +36,88 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def demo(arguments: argparse.Namespace) -> int:
     """Build everything with the reference, and write the report."""
     stages.use_reference()
+    from bootcamp.tokenizer_report import tokenizer_report
     from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
 
     workers = arguments.workers or os.cpu_count() or 1
-    with Steps() as steps:
-        with steps.step("corpus", "bytes") as step:
-            corpus = open_corpus(
-                arguments.corpus,
-                size=arguments.size or DEFAULT_SIZE,
-                seed=arguments.seed,
-                folder=progress.FOLDER / "corpora",
-                progress=step.at,
-            )
-            step.total = corpus.size
-        vocab_size = arguments.vocab_size or (1024 if corpus.kind == "stories" else 8192)
-        with steps.step("counting pre-tokens", "bytes", corpus.size) as step:
-            counts = count_pretokens(corpus.path, [END_OF_TEXT], workers, progress=step.at)
-        with steps.step("learning merges", "merges") as step:
-            vocab, merges = train_bpe_fast(counts, vocab_size, [END_OF_TEXT])
-            step.total = len(merges)
-        tokenizer = Tokenizer(vocab, merges, [END_OF_TEXT])
-        sample = corpus.head(ENCODED)
-        with steps.step("encoding", "bytes", len(sample.encode("utf-8"))) as step:
-            ids = tokenizer.encode(sample)
-        if tokenizer.decode(ids) != sample:
-            raise course.CourseError("decoding did not give the text back; this is a mistake of the course, please report it")
-    from bootcamp.tokenizer_report import tokenizer_report
-
-    out = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(out / "tokenizer.json")
-    report = out / "report.html"
-    progress.write_text(report, tokenizer_report(corpus, tokenizer, counts, sample, ids, steps.done))
-    say(f"\nThe report: [bold]{report.resolve().as_uri()}[/]")
+    kind = arguments.corpus if arguments.corpus in ("stories", "stdlib") else "text"
+    vocab_size = arguments.vocab_size or (1024 if kind == "stories" else 8192)
+    size = arguments.size or (DEFAULT_SIZE if kind == "stories" else None)
+    try:
+        with Steps() as steps:
+            with steps.step(f"corpus: {arguments.corpus}") as tell:
+                corpus = open_corpus(arguments.corpus, progress.FOLDER / "corpora", size, arguments.seed, tell)
+            with steps.step(f"counting pre-tokens, {workers} processes") as tell:
+                counts = count_pretokens(corpus.path, [SEPARATOR], workers, progress=tell)
+            with steps.step(f"learning {vocab_size:,} tokens"):
+                vocab, merges = train_bpe_fast(counts, vocab_size, [SEPARATOR])
+            tokenizer = Tokenizer(vocab, merges, [SEPARATOR])
+            sample = beginning(corpus.path, ENCODED)
+            with steps.step("encoding, and decoding again"):
+                ids = tokenizer.encode(sample)
+                same = tokenizer.decode(ids) == sample
+            if not same:
+                raise course.CourseError("decoding did not give the text back: a mistake of the course; please report it")
+            with steps.step("drawing the report"):
+                page = tokenizer_report(corpus, tokenizer, sample, ids, steps.seconds)
+    except ValueError as error:  # what the stages refuse: a vocabulary that is too small, say
+        raise course.CourseError(str(error)) from None
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(arguments.out / "tokenizer.json")
+    report = arguments.out / "report.html"
+    progress.write_text(report, page)
+    say()
+    say(f"{corpus.describe()}. {len(merges):,} merges; {len(sample.encode()) / len(ids):.2f} bytes a token.")
+    console.print(f"The report: {report.resolve().as_uri()}", soft_wrap=True)
     if not arguments.no_open and sys.stdout.isatty() and _has_screen():
         webbrowser.open(report.resolve().as_uri())
     return 0
+
+
+def beginning(path: Path, size: int) -> str:
+    """Read the first documents of a corpus, about `size` bytes of them."""
+    with open(path, "rb") as file:
+        data = file.read(size + 1)
+    text = data.decode("utf-8", errors="ignore")
+    if len(data) <= size:
+        return text
+    whole, found, _ = text.rpartition(SEPARATOR)
+    return whole + found if found else text
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+class Steps:
+    """The steps of a long command, each with its progress and the time that it took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.bars = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Steps:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Run a step; the function that it gives is told how much is done, and of how much."""
+        start = time.perf_counter()
+        task = self.bars.add_task(name, total=None)
+        yield lambda done, total: self.bars.update(task, completed=done, total=total)
+        taken = self.seconds[name] = time.perf_counter() - start
+        self.bars.update(task, completed=1, total=1)
+        if not console.is_terminal:
+            say(f"{taken:6.1f} s  {name}")

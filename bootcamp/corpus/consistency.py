@@ -14,12 +14,12 @@ def inconsistencies(text: str, about: Collection[str] | None = None) -> list[str
     """List what does not hold together in a story: a second hero, a wrong pronoun, a kite that was red and is blue.
 
     A story has one hero, one thing with one colour, one friend, and so on. Each word of those lists, and each form that
-    goes with it, must fit those before it. Grammar otherwise, spelling and sense are not looked at, but for "a" and
-    "an".
+    goes with it, must fit those before it, and there are no names but those of the lists. Of grammar and spelling,
+    only "a" and "an" are looked at.
 
     Args:
         text: the story; best ended where the model ended it.
-        about: which lists to look at, such as {"hero"}; all of them if not given.
+        about: which lists to look at, such as {"hero"}; all of them, and "a" and "an", if not given.
 
     Returns:
         A sentence for each thing that does not fit; nothing if the story is consistent.
@@ -47,8 +47,11 @@ def inconsistencies(text: str, about: Collection[str] | None = None) -> list[str
         elif about is None or word in about:
             against = min(told[word], key=lambda earlier: told[word][earlier] & entries)
             found.append(f"{word}: {against!r} does not go with {said!r}")
-    if (about is None or "hero" in about) and possible.get("hero", 0).bit_count() != 1:
-        found.append("hero: nobody is named")
+    if about is None or "hero" in about:
+        if possible.get("hero", 0).bit_count() != 1:
+            found.append("hero: nobody is named")
+        strangers = (name for name in re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", text) if name not in meanings)
+        found += [f"hero: {name!r} is nobody's name" for name in strangers]
     return list(dict.fromkeys(found))
 
 

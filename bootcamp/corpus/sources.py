@@ -210,6 +210,7 @@ def _explained(name: str | Path, folder: Path) -> Iterator[None]:
                 f"the disk is full: no room for a corpus in {folder}; make some, or ask for less"
             ) from None
         raise CourseError(
-            f"the corpus {str(name)!r} cannot be made ready in {folder}: {error.strerror or error}"
+            f"the corpus {str(name)!r} cannot be made ready: {error.strerror or error}"
             + (f" ({error.filename})" if error.filename else "")
+            + f"; see that it can be read, and that {folder} can be written to"
         ) from None

@@ -33,7 +33,12 @@ def grammar() -> Grammar:
 def story(seed: int, number: int) -> str:
     """Write story `number` of `seed`, both from 0 to 2⁶⁴ - 1.
 
-    >>> print(story(seed=0, number=3))
+    >>> print(story(seed=0, number=1))
+    Do you know Lena, the clever girl across the river? She liked her white cup most of all.
+    One winter afternoon, Lena lost the white cup in the woods. At the market she met a big bear called Pip. "Find my \
+white cup and you get a slice of cake," said Lena. Pip nodded and ran down the road.
+    Soon Pip called: "It is in a nest!" Lena laughed and gave Pip a slice of cake. And that night the white cup lay \
+beside her bed.
     """
     if not (0 <= seed < 1 << 64 and 0 <= number < 1 << 64):
         raise ValueError(f"seed and number must be from 0 to 2**64 - 1; got seed {seed} and number {number}")
@@ -44,9 +49,9 @@ def story(seed: int, number: int) -> str:
 def distinct_stories(seed: int) -> Iterator[str]:
     """Write the stories of `seed` one after the other, without those that came before already.
 
-    No two stories are the same. So in whatever way they are divided into some to train on and some to validate with,
-    no story is in both. (It is as good as certain anyway: two stories agree by chance about once in 10¹⁸ pairs.) What
-    came before is remembered in a Bloom filter (Bloom: Space/Time Trade-offs in Hash Coding with Allowable Errors,
+    No two stories are the same: in whatever way they are divided into some to train on and some to validate with, no
+    story is in both. (Without that it would still be as good as certain: by chance, about two pairs in 10²⁰ agree.)
+    What came before is remembered in a Bloom filter (Bloom: Space/Time Trade-offs in Hash Coding with Allowable Errors,
     1970) of 32 MiB. It also takes a new story for an old one now and then: about one in a million when 2 million
     stories (1 GB) have been written. That does not depend on what they tell, so their distribution stays as it is.
     """
@@ -72,7 +77,8 @@ def log_probability(text: str) -> float:
     Raises:
         ValueError: this is no story; the message says how far it would be one.
 
-    >>> round(log_probability(story(seed=0, number=3)), 4)
+    >>> round(log_probability(story(seed=0, number=1)), 4)
+    -52.9536
     """
     return grammar().log_probability(text)
 
@@ -116,9 +122,10 @@ def floor(text: str, tokens: int) -> float:
     Raises:
         ValueError: there is no story, one of them is none of this grammar, or `tokens` is below 1.
 
-    >>> text = story(0, 3) + SEPARATOR + story(0, 4) + SEPARATOR
-    >>> floor(text, tokens=250) == -(log_probability(story(0, 3)) + log_probability(story(0, 4))) / 250
-    True
+    >>> text = story(0, 1) + SEPARATOR + story(0, 2) + SEPARATOR
+    >>> nats = -log_probability(story(0, 1)) - log_probability(story(0, 2))
+    >>> round(nats, 4), round(floor(text, tokens=250), 4)
+    (102.0234, 0.4081)
     """
     if tokens < 1:
         raise ValueError(f"tokens must be at least 1; got {tokens}")

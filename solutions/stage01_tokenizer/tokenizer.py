@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import index
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import numpy as np
 import regex
 
 from .bpe import Pair, encode_bytes
-from .pretokenize import BLOCK, GPT2_PATTERN, pretokenize, split_special, stretches
-from .pretokenize_fast import PieceNumbers
+from .encode_fast import FastEncoder
+from .pretokenize import GPT2_PATTERN, pretokenize, split_special, stretches
 
 FORMAT = "byte-level BPE tokenizer, version 1"  # how a saved tokenizer begins
+LONG = 4000  # characters from which on numpy is faster than a loop
 StrPath = str | os.PathLike[str]
 
 
@@ -64,7 +62,10 @@ class Tokenizer:
             token = special.encode("utf-8")
             self.special_ids[special] = highest.get(token, self.vocab_size)
             self.vocab[self.special_ids[special]] = token
-        self._pieces = _PieceIds(self)
+        self._lowest = {token: id for id, token in reversed(self.vocab.items())}
+        self._ranks = {pair: rank for rank, pair in reversed([*enumerate(self.merges)])}
+        self._known_ids = _KnownIds(self._piece_ids)
+        self._fast = FastEncoder(self._lowest, self.merges, self.special_ids)
         # END SOLUTION
 
     @property
@@ -77,10 +78,24 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Give the ids of the tokens that spell `text`."""
         # BEGIN SOLUTION 1.6: special tokens first, then pre-tokens, then the merges within each of these
-        if len(text) > BLOCK and self.pattern == GPT2_PATTERN:
+        if len(text) > LONG and self.pattern == GPT2_PATTERN:
             return list(self.encode_iterable([text]))
-        return self._pieces.encode(text)
+        ids: list[int] = []
+        known_ids = self._known_ids
+        for part in split_special(text, self.special_ids):
+            for piece in [part] if part in self.special_ids else pretokenize(part, self.pattern):
+                ids += known_ids[piece]
+        return ids
         # END SOLUTION
+
+    # BEGIN SOLUTION 1.6
+    def _piece_ids(self, piece: str) -> tuple[int, ...]:
+        """Give the ids of a special token, or of a pre-token."""
+        if piece in self.special_ids:
+            return (self.special_ids[piece],)
+        return tuple([self._lowest[token] for token in encode_bytes(piece.encode("utf-8"), self._ranks)])
+
+    # END SOLUTION
 
     def encode_iterable(self, chunks: Iterable[str]) -> Iterator[int]:
         """Give the ids of a text that comes in chunks, while it comes; they are those of the joined text.
@@ -93,8 +108,12 @@ class Tokenizer:
         >>> list(tokenizer.encode_iterable(["l", "ower<|e", "nd|>"]))
         [257, 101, 114, 259]
         """
-        # BEGIN SOLUTION 1.6: as encode, stretch by stretch
-        return chain.from_iterable(map(self._pieces.encode, stretches(chunks, self.special_ids, self.pattern)))
+        # BEGIN SOLUTION 1.6: encode each stretch by itself
+        parts = stretches(chunks, self.special_ids, self.pattern)
+        if self.pattern == GPT2_PATTERN:
+            some = iter(lambda: self._fast.encode(islice(parts, 4)).tolist(), [])  # until no more come
+            return chain.from_iterable(some)
+        return chain.from_iterable(map(self.encode, parts))
         # END SOLUTION
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -205,43 +224,61 @@ def _check(vocab: Mapping[int, bytes], merges: Sequence[Pair], special_tokens: S
 
 
 # BEGIN SOLUTION 1.6
-class _PieceIds(PieceNumbers):
-    """The ids of each piece of text, worked out when it first comes up, and looked up from then on.
+class _KnownIds(dict[str, tuple[int, ...]]):
+    """The ids of the pieces that came up before. Of a hundred in a text ninety-nine did: that makes encoding fast."""
 
-    That makes encoding fast: in a long text, ninety-nine pieces of a hundred came up before. For a short text
-    a dictionary will do; in a long one `PieceNumbers` looks up thousands of pieces at a time.
-    """
+    def __init__(self, piece_ids: Callable[[str], tuple[int, ...]]) -> None:
+        self.piece_ids = piece_ids
 
-    MOST = 1 << 20  # characters in all the pieces that are kept; when there are more, all are forgotten
+    def __missing__(self, piece: str) -> tuple[int, ...]:
+        ids = self.piece_ids(piece)
+        if len(piece) <= 64:  # what is kept must not grow with the text
+            if len(self) == 1 << 16:
+                self.clear()
+            self[piece] = ids
+        return ids
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer.special_ids)
-        self.special_ids, self.pattern = tokenizer.special_ids, tokenizer.pattern
-        self.lowest = {token: id for id, token in reversed(tokenizer.vocab.items())}
-        self.ranks = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
-        self.one_at_a_time = Lock()
-        self.forget()
 
-    def forget(self) -> None:
-        super().forget()
-        self.size = 0
-        self.spelled: list[tuple[int, ...]] = []  # the ids of the piece of each number
-        self.flat, self.begin = array("I"), array("q", [0])  # the same for numpy: flat[begin[number]:begin[number + 1]]
+def _byte_characters() -> list[str]:
+    """Give each byte a character that can be seen: its own in Latin-1 if it has one, else one from U+0100 on."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in visible]
+    return [chr(byte if byte in visible else 256 + others.index(byte)) for byte in range(256)]
 
-    def __missing__(self, piece: str) -> int:
-        if piece in self.special_ids:
-            ids = (self.special_ids[piece],)
-        else:
-            ids = tuple([self.lowest[token] for token in encode_bytes(piece.encode("utf-8"), self.ranks)])
-        self.spelled.append(ids)
-        self.flat.extend(ids)
-        self.begin.append(len(self.flat))
-        self.size += len(piece)
-        return super().__missing__(piece)
 
-    def encode(self, text: str) -> list[int]:
-        with self.one_at_a_time:
-            if self.size > self.MOST:
-                self.forget()
-            return self._encode_long(text) if ... else self._encode_short(text)
+BYTE_CHARACTERS = _byte_characters()
+CHARACTER_BYTES = {character: byte for byte, character in enumerate(BYTE_CHARACTERS)}
+
+
+def _show(token: bytes) -> str:
+    """Write a token as GPT-2's files do."""
+    return "".join([BYTE_CHARACTERS[byte] for byte in token])
+
+
+def _bytes(shown: Any) -> bytes:
+    """Read a token that is written so."""
+    try:
+        return bytes([CHARACTER_BYTES[character] for character in shown])
+    except (KeyError, TypeError):
+        raise ValueError(f"{shown!r} is no token in GPT-2's way of writing bytes") from None
+
+
+def _pair(line: Any) -> Pair:
+    """Read a merge: two tokens with a space between them."""
+    parts = str(line).split(" ")
+    if len(parts) != 2:
+        raise ValueError(f"{line!r} is no merge, which is two tokens with a space between them")
+    return _bytes(parts[0]), _bytes(parts[1])
+
+
+def _read_json(path: StrPath) -> dict[str, Any]:
+    try:
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    if not isinstance(table, dict):
+        raise ValueError("it holds no JSON table")
+    return table
+
+
 # END SOLUTION

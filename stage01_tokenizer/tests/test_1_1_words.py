@@ -20,10 +20,30 @@ def vocabulary(tokenizer, size):
     return found
 
 
+def test_decode():
+    """Words are joined by single spaces; an unknown word comes back as <unk>."""
+    tokenizer = words.WordTokenizer.train(["be be to"], vocab_size=4)
+    check.returns("to be <unk>", tokenizer.decode, [2, 1, 0])
+    check.returns("", tokenizer.decode, [])
+    got = tokenizer.decode(id for id in (2, 1))
+    check.equal(got, "to be", "decode(id for id in (2, 1)), where the ids come from a generator")
+
+
 def test_most_frequent_first():
     """Id 0 is <unk>; then the most frequent word of all texts together comes first."""
-    tokenizer = words.WordTokenizer.train(["b b a", "a c a", "a b"], vocab_size=4)
-    check.equal(vocabulary(tokenizer, 4), ["<unk>", "a", "b", "c"], "the words of ids 0 to 3")
+    texts = ["b c", "a c a", "c"]
+    tokenizer = words.WordTokenizer.train(texts, vocab_size=4)
+    check.equal(vocabulary(tokenizer, 4), ["<unk>", "c", "a", "b"], f"the words of ids 0 to 3 after train({texts}, 4)")
+
+
+def test_words_are_taken_as_they_are():
+    """A capital or a comma makes another word; this is what a vocabulary of words breaks on."""
+    tokenizer = words.WordTokenizer.train(["the the the end, end, The"], vocab_size=9)
+    check.equal(
+        vocabulary(tokenizer, 4),
+        ["<unk>", "the", "end,", "The"],
+        "the words of ids 0 to 3 after train(['the the the end, end, The'], 9)",
+    )
 
 
 def test_ties_in_order_of_the_words():
@@ -32,16 +52,22 @@ def test_ties_in_order_of_the_words():
     check.equal(
         vocabulary(tokenizer, 6),
         ["<unk>", "apple", "fig", "pear", "Zoe", "kiwi"],
-        "the words of ids 0 to 5 after training on 'fig pear apple kiwi fig pear apple Zoe'",
+        "the words of ids 0 to 5 after train(['fig pear apple kiwi fig pear apple Zoe'], 6)",
         why="apple, fig and pear come twice each, so the alphabet decides; in it, capitals come before small letters.",
     )
+
+
+def test_unknown_words_are_id_0():
+    """A word without an id is encoded as 0, and takes its place in the list like any other."""
+    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
+    check.returns([1, 0, 2, 0], tokenizer.encode, "a x b y")
 
 
 def test_vocab_size_counts_the_unknown_word():
     """A vocab_size of 3 has room for <unk> and two words."""
     tokenizer = words.WordTokenizer.train(["a a a b b c"], vocab_size=3)
-    check.equal(tokenizer.encode("c"), [0], "the id of c, for which there is no room")
-    check.equal(tokenizer.encode("b"), [2], "the id of b, for which there is room")
+    check.equal(tokenizer.encode("c"), [0], "the id of c after train(['a a a b b c'], 3), which leaves no room for c")
+    check.equal(tokenizer.encode("b"), [2], "the id of b after train(['a a a b b c'], 3)")
     tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=1)
     check.equal(tokenizer.encode("a b"), [0, 0], "the ids of 'a b' after train(['a a b'], vocab_size=1)")
 
@@ -54,12 +80,6 @@ def test_smaller_than_asked():
     check.equal(tokenizer.decode([0]), "<unk>", "the word of id 0 after training on no text at all")
 
 
-def test_unknown_words_are_id_0():
-    """A word without an id is encoded as 0, and takes its place in the list like any other."""
-    tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
-    check.returns([1, 0, 2, 0], tokenizer.encode, "a x b y")
-
-
 def test_any_white_space_separates():
     """White space of any kind separates words, however much of it stands together."""
     tokenizer = words.WordTokenizer.train(["  a\ta\n\nb  \r\n"], vocab_size=9)
@@ -69,31 +89,16 @@ def test_any_white_space_separates():
     check.returns([1, 2, 1], tokenizer.encode, "a\u3000b\u00a0a")
 
 
-def test_words_are_taken_as_they_are():
-    """A capital or a comma makes another word; this is what a vocabulary of words breaks on."""
-    tokenizer = words.WordTokenizer.train(["the the the end, end, The"], vocab_size=9)
-    check.equal(vocabulary(tokenizer, 4), ["<unk>", "the", "end,", "The"], "the words of ids 0 to 3")
-
-
 def test_texts_from_a_generator():
     """The texts may come from a generator, which can be read only once."""
     tokenizer = words.WordTokenizer.train((text for text in ["b a", "b"]), vocab_size=9)
-    check.equal(vocabulary(tokenizer, 3), ["<unk>", "b", "a"], "the words of ids 0 to 2")
+    check.equal(vocabulary(tokenizer, 3), ["<unk>", "b", "a"], "the words of ids 0 to 2 after train((text for …), 9)")
 
 
 def test_the_unknown_word_itself():
     """A literal <unk> in a text is the unknown word, and gets no id of its own."""
     tokenizer = words.WordTokenizer.train(["<unk> <unk> <unk> a"], vocab_size=9)
     check.equal(tokenizer.encode("<unk> a"), [0, 1], "the ids of '<unk> a' after training on '<unk> <unk> <unk> a'")
-
-
-def test_decode():
-    """Words are joined by single spaces; an unknown word comes back as <unk>."""
-    tokenizer = words.WordTokenizer.train(["be be to"], vocab_size=4)
-    check.returns("to be <unk>", tokenizer.decode, [2, 1, 0])
-    check.returns("", tokenizer.decode, [])
-    got = tokenizer.decode(id for id in (2, 1))
-    check.equal(got, "to be", "decode(id for id in (2, 1)), where the ids come from a generator")
 
 
 def test_decode_refuses_other_ids():

@@ -11,18 +11,25 @@ utf8 = written("stage01_tokenizer.utf8")
 
 BAD = "\ufffd"  # what stands for bytes that are no UTF-8
 
-# The first and the last character of each length in UTF-8, and those on both sides of the surrogates
-# (The Unicode Standard, table 3-7).
+# The first and the last character of each row of table 3-7 in The Unicode Standard, with their bytes.
 EDGES = {
     "\x00": [0x00],
     "\x7f": [0x7F],
     "\x80": [0xC2, 0x80],
     "\u07ff": [0xDF, 0xBF],
     "\u0800": [0xE0, 0xA0, 0x80],
+    "\u0fff": [0xE0, 0xBF, 0xBF],
+    "\u1000": [0xE1, 0x80, 0x80],
+    "\ucfff": [0xEC, 0xBF, 0xBF],
+    "\ud000": [0xED, 0x80, 0x80],
     "\ud7ff": [0xED, 0x9F, 0xBF],
     "\ue000": [0xEE, 0x80, 0x80],
     "\uffff": [0xEF, 0xBF, 0xBF],
     "\U00010000": [0xF0, 0x90, 0x80, 0x80],
+    "\U0003ffff": [0xF0, 0xBF, 0xBF, 0xBF],
+    "\U00040000": [0xF1, 0x80, 0x80, 0x80],
+    "\U000fffff": [0xF3, 0xBF, 0xBF, 0xBF],
+    "\U00100000": [0xF4, 0x80, 0x80, 0x80],
     "\U0010ffff": [0xF4, 0x8F, 0xBF, 0xBF],
 }
 
@@ -54,7 +61,7 @@ def broken(rng, size):
     """Characters, pieces of characters and stray bytes, one behind the other."""
     parts = []
     for _ in range(size):
-        character = rng.choice("aé€😀\u0800\ud7ff\U00010000\U0010ffff").encode()
+        character = rng.choice("aé€😀" + "".join(EDGES)).encode()
         piece = character[: rng.randint(1, len(character))]
         parts.append(rng.choice([character, piece, bytes([rng.randrange(0x80, 0x100)])]))
     return b"".join(parts)
@@ -71,7 +78,7 @@ def test_text_to_bytes():
 
 
 def test_edges_to_bytes():
-    """The first and the last character of each length have the bytes that the Unicode Standard gives."""
+    """Characters at the edges of each length have the bytes that the Unicode Standard gives."""
     for character, ids in EDGES.items():
         check.returns(ids, utf8.text_to_byte_ids, character)
 
@@ -90,7 +97,10 @@ def test_half_a_surrogate_pair_is_refused():
     check.returns([97], utf8.text_to_byte_ids, "a")
     for text in ("\ud800", "a\udfff", "\udc80b"):
         check.raises(
-            ValueError, utf8.text_to_byte_ids, text, why="UTF-8 has no bytes for it; an id in its place would be a lie."
+            ValueError,
+            utf8.text_to_byte_ids,
+            text,
+            why="UTF-8 has no bytes for it, and what stood in its place could not be read back.",
         )
 
 
@@ -112,7 +122,7 @@ def test_bytes_to_text():
 
 
 def test_edges_to_text():
-    """The first and the last character of each length are read as the Unicode Standard gives them."""
+    """Characters at the edges of each length are read as the Unicode Standard gives them."""
     for character, ids in EDGES.items():
         check.returns(character, utf8.byte_ids_to_text, ids)
 
@@ -135,8 +145,9 @@ def test_ids_from_a_generator():
 
 def test_a_missing_byte():
     """A character that lacks its last bytes is one U+FFFD; what stands around it is kept."""
-    why = "A model may write any ids. What is no text is shown as U+FFFD: it must not stop the program."
+    why = "A model may write any ids. What is no text is shown as U+FFFD; it must not vanish, and not stop the program."
     check.returns("h" + BAD, utf8.byte_ids_to_text, [104, 195], why=why)
+    why = "Bytes that could have become one character, had it not broken off, are one U+FFFD."
     check.returns("a" + BAD + "b", utf8.byte_ids_to_text, [97, 0xE2, 0x82, 98], why=why)
     check.returns(BAD + "é", utf8.byte_ids_to_text, [0xF0, 0x9F, 0x98, 0xC3, 0xA9], why=why)
 
@@ -208,7 +219,7 @@ def test_characters_before_an_unfinished_one():
 
 
 def test_edges_in_a_stream():
-    """The first and the last character of each length are waited for to their last byte, and no longer."""
+    """Characters at the edges of each length are waited for to their last byte, and no longer."""
     for character, ids in EDGES.items():
         pieces = one_by_one(ids)
         check.equal(fed(pieces), [""] * (len(ids) - 1) + [character, ""], calls(pieces))
@@ -261,6 +272,8 @@ def test_a_broken_character_is_not_waited_for():
         ([b"\xe2", b"a"], BAD + "a"),
         ([b"\xf0\x9f", b"\xc3\xa9"], BAD + "é"),
         ([b"\xff", b"a"], BAD + "a"),
+        ([b"\xf0\x9f", b"\x7f"], BAD + "\x7f"),
+        ([b"\xe2", b"\xe2\x82", b"\xac"], BAD + "€"),
     ):
         check.equal(
             "".join(fed(pieces)[:-1]),

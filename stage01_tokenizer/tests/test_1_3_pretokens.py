@@ -22,6 +22,19 @@ def test_a_word_takes_the_space_before_it():
     check.returns(["_", "id", "_", " (", "x", ")"], pretokenize.pretokenize, "_id_ (x)")
 
 
+def joins(text, pieces, call):
+    """Hold `pieces` to the promise: texts that are not empty, and together `text`."""
+    kind = isinstance(pieces, (list, tuple)) and all(isinstance(piece, str) for piece in pieces)
+    check.equal("".join(pieces) if kind else pieces, text, f"{call}, joined")
+    check.true("" not in pieces, f"no piece of {call} is empty", got=pieces)
+
+
+def test_white_space_is_kept():
+    """White space at both ends and in runs is all there when the pieces are joined again."""
+    for text in ("  a\n\n b ", "\n", " ", "\r\n\ta \u00a0 b\r\n", "\u2003\u2003a"):
+        joins(text, pretokenize.pretokenize(text), f"pretokenize({text!r})")
+
+
 def test_contractions():
     """The endings 's, 't, 're, 've, 'm, 'll and 'd are pieces of their own, in small letters only."""
     text = "I'll we've you're he's I'm she'd can't"
@@ -61,19 +74,6 @@ def test_combining_marks():
     check.returns(["नमस", "्", "त", "े"], pretokenize.pretokenize, "नमस्ते")
 
 
-def test_white_space_is_kept():
-    """White space at both ends and in runs is all there when the pieces are joined again."""
-    for text in ("  a\n\n b ", "\n", " ", "\r\n\ta \u00a0 b\r\n", "\u2003\u2003a"):
-        joins(text, pretokenize.pretokenize(text), f"pretokenize({text!r})")
-
-
-def joins(text, pieces, call):
-    """Hold `pieces` to the promise: texts that are not empty, and together `text`."""
-    kind = isinstance(pieces, (list, tuple)) and all(isinstance(piece, str) for piece in pieces)
-    check.equal("".join(pieces) if kind else pieces, text, f"{call}, joined")
-    check.true("" not in pieces, f"no piece of {call} is empty", got=pieces)
-
-
 def test_without_any_text():
     """An empty text has no piece."""
     check.returns([], pretokenize.pretokenize, "")
@@ -97,8 +97,8 @@ def test_random_texts(rng):
 
 def test_another_pattern():
     """The pattern that is given decides, not that of GPT-2."""
-    check.returns(["low", " ", "lower,"], pretokenize.pretokenize, "low lower,", pattern=r"\S+")
-    check.returns(["low lower", "\n", "low"], pretokenize.pretokenize, "low lower\nlow", pattern=r".+")
+    check.returns(["low", " ", "lower,"], pretokenize.pretokenize, "low lower,", pattern=r"\S+|\s+")
+    check.returns(["low lower", "\n", "low"], pretokenize.pretokenize, "low lower\nlow", pattern=r".+|\n")
     check.returns(["don", "'t"], pretokenize.pretokenize, "don't", pattern=PUBLISHED)
 
 
@@ -168,6 +168,13 @@ def test_special_tokens_are_pieces():
     check.returns(pieces, pretokenize.split_special, "a<s>b<t>c<s>d", ["<s>", "<t>"])
 
 
+def test_the_rest_is_not_cut():
+    """What lies between special tokens is one piece, however many words it has."""
+    check.returns(
+        ["It's two words", "<s>", "3 more. "], pretokenize.split_special, "It's two words<s>3 more. ", ["<s>"]
+    )
+
+
 def test_at_both_ends_and_side_by_side():
     """Special tokens at the ends and side by side leave no empty piece."""
     check.returns(["<s>", "a", "<s>"], pretokenize.split_special, "<s>a<s>", ["<s>"])
@@ -177,7 +184,7 @@ def test_at_both_ends_and_side_by_side():
 
 def test_no_special_token_in_the_text():
     """A text without a special token is one piece; half a token is none."""
-    check.returns(["a b"], pretokenize.split_special, "a b", ["<|end|>"])
+    check.returns(["abc"], pretokenize.split_special, "abc", ["<|end|>"])
     check.returns(["<|end| >|<|END|>"], pretokenize.split_special, "<|end| >|<|END|>", ["<|end|>"])
     check.returns([], pretokenize.split_special, "", ["<|end|>"])
 
@@ -216,13 +223,6 @@ def test_white_space_around_special_tokens_is_kept():
     """White space before, behind and between special tokens is text like any other."""
     text = " a <s>\n<s> <s>b\t\n"
     check.returns([" a ", "<s>", "\n", "<s>", " ", "<s>", "b\t\n"], pretokenize.split_special, text, ["<s>"])
-
-
-def test_the_rest_is_not_cut():
-    """What lies between special tokens is one piece, however many words it has."""
-    check.returns(
-        ["It's two words", "<s>", "3 more. "], pretokenize.split_special, "It's two words<s>3 more. ", ["<s>"]
-    )
 
 
 def test_special_tokens_from_any_iterable():

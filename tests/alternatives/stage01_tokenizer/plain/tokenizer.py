@@ -27,7 +27,10 @@ class Tokenizer:
         pattern: str = GPT2_PATTERN,
     ) -> None:
         """Take what training gives; a special token that has no id yet gets the next one."""
-        self._vocab = dict(sorted(vocab.items()))
+        for id, token in vocab.items():
+            if not hasattr(id, "__index__") or isinstance(id, bool) or id < 0 or not isinstance(token, bytes):
+                raise ValueError(f"a vocabulary gives bytes to whole numbers from 0 on; got {id!r}: {token!r}")
+        self._vocab = {int(id): token for id, token in sorted(vocab.items())}
         self._merges = [(bytes(left), bytes(right)) for left, right in merges]
         self.pattern = pattern
         self.special_ids: dict[str, int] = {}
@@ -39,8 +42,6 @@ class Tokenizer:
         self._id_of: dict[bytes, int] = {}  # the first id of each token
         last_of: dict[bytes, int] = {}  # the last one: training puts special tokens behind all others
         for id, token in self._vocab.items():
-            if id < 0 or not isinstance(token, bytes):
-                raise ValueError(f"a vocabulary gives bytes to ids from 0 on; got {id!r}: {token!r}")
             self._id_of.setdefault(token, id)
             last_of[token] = id
         self._ranks: dict[Pair, int] = {}
@@ -188,6 +189,9 @@ class Tokenizer:
         try:
             listed: dict[str, int] = json.loads(Path(vocab_json).read_bytes().decode("utf-8"))
             vocab = {id: spelled(token) for token, id in listed.items()}
+            if len(vocab) < len(listed):
+                raise ValueError("an id stands twice")
+            cls(vocab, [])  # says what is wrong with a vocabulary, if anything is
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{vocab_json} is no vocabulary of GPT-2: {error!r}") from error
         try:
@@ -202,7 +206,7 @@ class Tokenizer:
         try:
             return cls(vocab, merges, [end] if end in listed else [])
         except ValueError as error:
-            raise ValueError(f"{vocab_json} and {merges_txt} do not go together: {error}") from error
+            raise ValueError(f"{merges_txt} does not go with {vocab_json}: {error}") from error
 
 
 def _readable(token: bytes) -> str | list[int]:
