@@ -171,9 +171,12 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, out: Path):
     path = tmp_path / "mine.txt"
     path.write_text("one\ntwo\n", encoding="utf-8")
     first = open_corpus(path, out, size=2)
-    path.write_text("three\nfour\n", encoding="utf-8")
+    path.write_text("three\nsix\n", encoding="utf-8")
     assert open_corpus(path, out, size=2).path.read_text(encoding="utf-8") == "three\n" + SEPARATOR
     assert first.path.read_text(encoding="utf-8") == "one\n" + SEPARATOR
+    path.write_text("seven\nten\n", encoding="utf-8")  # of the same size
+    os.utime(path, ns=(1, 1))
+    assert open_corpus(path, out, size=2).path.read_text(encoding="utf-8") == "seven\n" + SEPARATOR
 
 
 @pytest.mark.parametrize(

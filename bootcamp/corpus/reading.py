@@ -78,7 +78,6 @@ class _Reader:
             if end is not None:
                 return end
             del self.choices[count:]
-        self.possible = before
         return None
 
     def entry(self, slot: Slot) -> tuple[int, int]:

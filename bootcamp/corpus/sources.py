@@ -183,7 +183,7 @@ def _prepared(kind: str, request: dict[str, object], folder: Path, write: Callab
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         told = json.loads(note.read_text(encoding="utf-8"))
         corpus = Corpus(**{**told["corpus"], "path": path})
-        if told["request"] == request and path.stat().st_size == corpus.size:
+        if path.stat().st_size == corpus.size:
             return corpus
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)

@@ -60,8 +60,10 @@ def train_bpe_fast(
 
 # BEGIN SOLUTION 1.7
 IdPair = tuple[int, int]
-Gain = tuple[IdPair, Sequence[int] | np.ndarray, int]  # a new pair, where it stands, and how often it occurs
+Places = list[int] | np.ndarray
+Gain = tuple[IdPair, Places, int]  # a new pair, where it stands, and how often it occurs
 GAP = -1
+INVERTED = bytes(range(255, -1, -1))
 MANY = 64  # from so many places on, numpy is faster than a loop
 
 
@@ -77,11 +79,11 @@ class _Training:
         # The bytes in each token. The last entry is the gap's: row[i - length[row[i - 1]]] is what stands before i.
         self.length = np.ones(256 + min(room, len(self.row)) + 1, dtype=np.int64)
         # The same for loops, which read single numbers faster from a memoryview than from an array.
-        self.views = memoryview(self.row), memoryview(self.weight), memoryview(self.length)
+        self.views = self.row.data, self.weight.data, self.length.data
 
         self.tokens = [bytes([byte]) for byte in range(256)]
         self.order = [_greatest_first(token) for token in self.tokens]
-        self.places: dict[IdPair, Sequence[int] | np.ndarray] = {}
+        self.places: dict[IdPair, Places] = {}
         self.counts: dict[IdPair, int] = {}
         # Most pairs are too rare ever to be merged. Lest they fill the heap, each waits on a shelf for counts of its
         # magnitude (1, 2-3, 4-7, 8-15, …), and a shelf goes into the heap when that and all shelves above are empty.
@@ -117,12 +119,12 @@ class _Training:
         self.tokens.append(self.tokens[a] + self.tokens[b])
         self.order.append(_greatest_first(self.tokens[merged]))
         self.length[merged] = len(self.tokens[merged])
-        places = self.places.pop((a, b))
-        join = self._join_few if len(places) < MANY or a == b else self._join_many
+        stood = self.places.pop((a, b))
+        join = self._join_few if len(stood) < MANY or a == b else self._join_many
         gained = []
-        for pair, places, count in join(a, b, merged, places):
-            l, r = pair
-            lost = (l, a) if l != merged else (b, r) if r != merged else (b, a)
+        for pair, places, count in join(a, b, merged, stood):
+            left, right = pair
+            lost = (left, a) if left != merged else (b, right) if right != merged else (b, a)
             self.counts[lost] -= count
             self.counts[pair], self.places[pair] = count, places
             gained.append(pair)
@@ -130,7 +132,7 @@ class _Training:
         self._queue(gained)
         return self.tokens[a], self.tokens[b]
 
-    def _join_few(self, a: int, b: int, merged: int, places: Sequence[int] | np.ndarray) -> Iterator[Gain]:
+    def _join_few(self, a: int, b: int, merged: int, places: Places) -> Iterator[Gain]:
         row, weight, length = self.views
         step, size = length[a], length[merged]
         joined: list[int] = []
@@ -145,10 +147,10 @@ class _Training:
                 gains[left, merged].append(i - length[left])
             if right != GAP:
                 gains[merged, right].append(i)
-        for pair, places in gains.items():
-            yield pair, places, sum([weight[i] for i in places])
+        for pair, found in gains.items():
+            yield pair, found, sum([weight[i] for i in found])
 
-    def _join_many(self, a: int, b: int, merged: int, places: Sequence[int] | np.ndarray) -> Iterator[Gain]:
+    def _join_many(self, a: int, b: int, merged: int, places: Places) -> Iterator[Gain]:
         """Do what `_join_few` does, for all places at once; a and b must differ, or they would overlap in aaa."""
         row, length = self.row, self.length
         i = np.asarray(places)
@@ -168,8 +170,8 @@ class _Training:
         if len(first):
             counts = np.add.reduceat(self.weight[starts], first).tolist()
             ends = [*first[1:].tolist(), len(key)]
-            for key, i, j, count in zip(key[first].tolist(), first.tolist(), ends, counts):
-                yield (key >> 32, key & 0xFFFFFFFF), starts[i:j], count
+            for pair, i, j, count in zip(key[first].tolist(), first.tolist(), ends, counts):
+                yield (pair >> 32, pair & 0xFFFFFFFF), starts[i:j], count
 
 
 def _greatest_first(token: bytes) -> str:
@@ -177,7 +179,7 @@ def _greatest_first(token: bytes) -> str:
 
     Each byte is turned around, and a last character, behind all bytes, puts "ab" behind "abc".
     """
-    return token.translate(bytes(range(255, -1, -1))).decode("latin-1") + "\u0100"
+    return token.translate(INVERTED).decode("latin-1") + "\u0100"
 
 
 # END SOLUTION

@@ -18,7 +18,7 @@ from .pieces import PieceNumbers
 
 NONE = 1 << 40  # the rank of a pair that is not merged
 FEW = 100  # words for which a loop is faster
-LONGEST = 20  # bytes; a long word takes as many rounds as it has merges, and at last goes on alone
+LONGEST = 48  # bytes; a longer word takes as many rounds as it has merges, the last of them alone
 
 
 class FastEncoder(PieceNumbers):

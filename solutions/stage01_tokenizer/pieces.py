@@ -28,7 +28,7 @@ PATTERNS = {LETTER: r"\p{L}+", DIGIT: r"\p{N}+", WHITE: r"\s+"}
 def _kinds(count: int) -> np.ndarray:
     """Give the kind of each of the first `count` characters of Unicode, as `regex` sees them."""
     kinds = np.full(count, SIGN, dtype=np.uint8)
-    characters = "".join(map(chr, range(count)))
+    characters = np.arange(count, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
     for kind, pattern in PATTERNS.items():
         for run in regex.finditer(pattern, characters):
             kinds[run.start() : run.end()] = kind
@@ -72,8 +72,8 @@ def gpt2_cuts(text: str, specials: Sequence[tuple[int, int]] = ()) -> np.ndarray
     quote = np.flatnonzero(begins & (codes == ord("'")) & (kinds == SIGN))
     if len(quote):
         first, second = (np.where(kinds[quote + k] == LETTER, codes[quote + k], 0) for k in (1, 2))
-        s, d, m, t, l, v, r = (first == letter for letter in b"sdmtlvr")
-        short, long = s | d | m | t, l & (second == ord("l")) | (v | r) & (second == ord("e"))
+        s, d, m, t, ll, v, r = (first == letter for letter in b"sdmtlvr")
+        short, long = s | d | m | t, ll & (second == ord("l")) | (v | r) & (second == ord("e"))
         begins[quote[short | long] + 1] = False
         begins[quote[short] + 2] = True
         begins[quote[long] + 3] = True

@@ -14,7 +14,7 @@ import regex
 
 from .bpe import Pair, encode_bytes
 from .encode_fast import FastEncoder
-from .pretokenize import GPT2_PATTERN, pretokenize, split_special, stretches
+from .pretokenize import BLOCK, GPT2_PATTERN, pretokenize, split_special, stretches
 
 FORMAT = "byte-level BPE tokenizer, version 1"  # how a saved tokenizer begins
 LONG = 4000  # characters from which on numpy is faster than a loop
@@ -79,7 +79,7 @@ class Tokenizer:
         """Give the ids of the tokens that spell `text`."""
         # BEGIN SOLUTION 1.6: special tokens first, then pre-tokens, then the merges within each of these
         if len(text) > LONG and self.pattern == GPT2_PATTERN:
-            return list(self.encode_iterable([text]))
+            return self._fast.encode([text]).tolist() if len(text) < BLOCK else list(self.encode_iterable([text]))
         ids: list[int] = []
         known_ids = self._known_ids
         for part in split_special(text, self.special_ids):

@@ -125,11 +125,12 @@ def test_random_texts(rng):
     """On random texts, no word without an id is more frequent than one that has an id."""
     for size in (3, 10, 60):
         text = " ".join(rng.choice("abcdefgh") + rng.choice(["", "a", "b"]) for _ in range(size))
-        counts = Counter(text.split())
+        counts: Counter[str] = Counter(text.split())
         room = rng.randint(2, 8)
         tokenizer = words.WordTokenizer.train([text], vocab_size=room)
         kept = min(room, len(counts) + 1)
         found = vocabulary(tokenizer, kept)[1:]
+        check.equal(len(found), kept - 1, f"how many words have an id after train([{text!r}], {room}), <unk> aside")
         order = [(-counts[word], word) for word in found]
         check.equal(order, sorted(order), f"the words with their counts (negative) after training on {text!r}")
         left = [word for word in counts if word not in found]

@@ -119,10 +119,11 @@ def test_numbers_of_the_vocabulary():
 
 def test_stops_when_no_pair_is_left():
     """With no pair left to merge, training ends with a smaller vocabulary, without a gap in the ids."""
-    vocab, merges = bpe.train_bpe("ab", 1000, [END])
-    check.equal(merges, [(b"a", b"b")], f"the merges of train_bpe('ab', 1000, ['{END}'])")
-    check.equal(vocab.get(257), END.encode(), f"token 257 of train_bpe('ab', 1000, ['{END}']), behind the only merge")
-    check.equal(len(vocab), 258, f"the size of the vocabulary of train_bpe('ab', 1000, ['{END}'])")
+    vocab, merges = bpe.train_bpe("ab\nab\nxy", 1000, [END])
+    of = f"of train_bpe('ab\\nab\\nxy', 1000, ['{END}'])"
+    check.equal(merges, [(b"a", b"b"), (b"x", b"y")], f"the merges {of}")
+    check.equal(vocab.get(258), END.encode(), f"token 258 {of}, behind the only merges")
+    check.equal(len(vocab), 259, f"the size of the vocabulary {of}")
 
 
 @pytest.mark.parametrize("text", ["", "a", "a\n", END])

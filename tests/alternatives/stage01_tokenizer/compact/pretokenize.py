@@ -31,6 +31,10 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
 
 def _cut_around(pattern: regex.Pattern[str], text: str, start: int = 0) -> Iterator[str]:
     """Cut at both ends of every match from `start` on: a set of cuts leaves no empty piece, a sorted one no gap."""
+    if not pattern.groups and not pattern.flags & regex.REVERSE:
+        pieces: list[str] = pattern.findall(text, start)
+        if sum(map(len, pieces)) == len(text) - start:  # the matches are all that there is
+            return filter(None, pieces)
     cuts = {start, len(text), *chain.from_iterable(match.span() for match in pattern.finditer(text, start))}
     return map(text.__getitem__, starmap(slice, pairwise(sorted(cuts))))
 

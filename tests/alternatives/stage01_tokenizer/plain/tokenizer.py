@@ -180,15 +180,10 @@ class Tokenizer:
     @classmethod
     def from_gpt2(cls, vocab_json: str | os.PathLike[str], merges_txt: str | os.PathLike[str]) -> Tokenizer:
         """Read the two files that GPT-2 was published with."""
-        byte_of = _gpt2_alphabet()
-
-        def spelled(symbols: str) -> bytes:
-            return bytes([byte_of[symbol] for symbol in symbols])
-
         end = "<|endoftext|>"
         try:
             listed: dict[str, int] = json.loads(Path(vocab_json).read_bytes().decode("utf-8"))
-            vocab = {id: spelled(token) for token, id in listed.items()}
+            vocab = {id: _from_readable(token) for token, id in listed.items()}
             if len(vocab) < len(listed):
                 raise ValueError("an id stands twice")
             cls(vocab, [])  # says what is wrong with a vocabulary, if anything is
@@ -200,7 +195,7 @@ class Tokenizer:
                 line = line.rstrip("\r")
                 if line and not (number == 0 and line.startswith("#version")):
                     left, right = line.split(" ")
-                    merges.append((spelled(left), spelled(right)))
+                    merges.append((_from_readable(left), _from_readable(right)))
         except (ValueError, KeyError) as error:
             raise ValueError(f"{merges_txt} is no list of GPT-2's merges: {error!r}") from error
         try:
@@ -209,20 +204,15 @@ class Tokenizer:
             raise ValueError(f"{merges_txt} does not go with {vocab_json}: {error}") from error
 
 
-def _readable(token: bytes) -> str | list[int]:
-    """Write a token as text if it is text, and else as a list of bytes."""
-    try:
-        return token.decode("utf-8")
-    except UnicodeDecodeError:
-        return list(token)
+def _readable(token: bytes) -> str:
+    """Write a token as GPT-2's files do, one sign a byte."""
+    return "".join(map(_SIGN_OF.__getitem__, token))
 
 
 def _from_readable(written: Any) -> bytes:
-    if isinstance(written, str):
-        return written.encode("utf-8")
-    if isinstance(written, list):
-        return bytes(written)
-    raise ValueError(f"a token must be text or a list of bytes; got {written!r}")
+    if not isinstance(written, str):
+        raise ValueError(f"a token must be text; got {written!r}")
+    return bytes([_BYTE_OF[sign] for sign in written])
 
 
 def _lines(value: str | list[Any]) -> str:
@@ -246,3 +236,7 @@ def _gpt2_alphabet() -> dict[str, int]:
             byte_of[chr(moved)] = byte
             moved += 1
     return byte_of
+
+
+_BYTE_OF = _gpt2_alphabet()
+_SIGN_OF = {byte: sign for sign, byte in _BYTE_OF.items()}

@@ -1,0 +1,37 @@
+"""What the notebooks share: where they start, and text shown as tokens in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from IPython.display import HTML  # type: ignore[import-not-found] - there is one wherever a notebook runs
+
+from bootcamp.drawing import INK, TOKENS, visible
+
+
+def show_pieces(*rows: Iterable[str] | tuple[str, Iterable[str]]) -> HTML:
+    """Show texts cut into pieces, each piece in a colour; a row may be a label with its pieces."""
+    lines = []
+    for row in rows:
+        label, pieces = row if isinstance(row, tuple) and len(row) == 2 else ("", row)
+        spans = "".join(
+            f'<span style="background:{TOKENS[i % len(TOKENS)]};color:{INK};border-radius:3px;padding:1px 0">'
+            f"{escape(visible(str(piece)))}</span>"
+            for i, piece in enumerate(pieces)
+        )
+        lines.append(
+            f'<tr><td style="text-align:left;padding-right:1em;white-space:nowrap">{escape(str(label))}</td>'
+            f'<td style="text-align:left;font-family:monospace;white-space:pre-wrap">{spans}</td></tr>'
+        )
+    return HTML(f"<table>{''.join(lines)}</table>")
+
+
+def show_tokens(tokenizer: Any, *texts: str) -> HTML:
+    """Show texts cut into the tokens of a tokenizer, with the number of tokens before each."""
+    rows = []
+    for text in texts:
+        ids = tokenizer.encode(text)
+        rows.append((f"{len(ids)} tokens", [tokenizer.decode([id]) for id in ids]))
+    return show_pieces(*rows)
