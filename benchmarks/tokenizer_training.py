@@ -12,10 +12,9 @@ import os
 import time
 from pathlib import Path
 
+from benchmarks.measure import alternate_processes, console, ratio, table
 from bootcamp import progress, stages
 from bootcamp.corpus import SEPARATOR, open_corpus
-
-from benchmarks.measure import alternate_processes, console, ratio, table
 
 GOAL = 0.75
 

@@ -46,32 +46,35 @@ def tokenizer_report(
         page.section(
             "A text, cut into its tokens",
             page.paragraph(
-                "Move the dial: how the text was cut when so many merges were known. At 256 every byte is a token of its own; "
-                "then pairs, endings, words. The colours only tell neighbours apart; rest the pointer on a token for its id and its bytes."
+                "Move the dial: how the text was cut when so many merges were known. At 256 every byte is a token of its "
+                "own; then come pairs, endings, words. The colours only tell neighbours apart; rest the pointer on a token "
+                "for its id and its bytes."
             ),
             dial(tokenizer, shown),
         ),
         page.section(
             "What a larger vocabulary buys",
             page.paragraph(
-                "Bytes a token on two kinds of text, over the size of the vocabulary. On its own kind of text the tokenizer gets "
-                "ever better, by less and less; on another kind it stays behind."
+                "Bytes a token on two kinds of text, over the size of the vocabulary. On text like what it was learned from, "
+                "each doubling buys much; on text of another kind the same merges buy little."
             ),
             curves(tokenizer, sample),
         ),
         page.section(
             "The merges, in the order learned",
             page.paragraph(
-                f"{len(tokenizer.merges):,} merges{f', of which the first {MERGES:,}' if len(tokenizer.merges) > MERGES else ''}. ␣ is a "
-                "space, ↵ a line end. First come the most frequent pairs of letters, then endings and short words, then whole words."
+                f"{len(tokenizer.merges):,} merges"
+                + (f", of which the first {MERGES:,}" if len(tokenizer.merges) > MERGES else "")
+                + ". ␣ is a space, ↵ a line end. First come the most frequent pairs of letters, then endings and short "
+                "words, then whole words."
             ),
             merge_list(tokenizer),
         ),
         page.section(
             "Make it yours",
             page.paragraph("All of this is what you write in stage 01. Look at other text, or turn the dial further:"),
-            '<pre class="cmd">python3 -m bootcamp demo --corpus stdlib --vocab-size 32000\npython3 -m bootcamp demo --corpus '
-            "path/to/texts\npython3 -m bootcamp grade 1</pre>",
+            '<pre class="cmd">python3 -m bootcamp demo --corpus stdlib --vocab-size 32000\n'
+            "python3 -m bootcamp demo --corpus path/to/texts\npython3 -m bootcamp grade 1</pre>",
         ),
     ]
     return page.page("A tokenizer, learned from text", escape(corpus.describe()) + ".", sections, SCRIPT)
@@ -96,8 +99,11 @@ def dial(tokenizer: Tokenizer, text: str) -> str:
     for merges in sizes(tokenizer):
         smaller = prefix(tokenizer, merges)
         ids = smaller.encode(text)
-        versions.append(f'<div class="text"{"" if merges == len(tokenizer.merges) else " hidden"}>{coloured(smaller, ids)}</div>')
-        labels.append(f"{256 + merges:,} tokens in the vocabulary, {len(ids):,} in this text")
+        hidden = "" if merges == len(tokenizer.merges) else " hidden"
+        versions.append(f'<div class="text"{hidden}>{coloured(smaller, ids)}</div>')
+        labels.append(
+            f"{256 + merges + len(tokenizer.special_ids):,} tokens in the vocabulary, {len(ids):,} in this text"
+        )
     last = len(versions) - 1
     return (
         f'<label for="dial">the size of the vocabulary: <output id="label">{labels[last]}</output></label>'
@@ -116,13 +122,13 @@ def coloured(tokenizer: Tokenizer, ids: list[int]) -> str:
         text = decoder.feed(tokenizer.vocab[id])
         if not decoder.pending:
             title = " + ".join(f"{each}: {tokenizer.vocab[each]!r}"[:80] for each in waiting)
-            spans.append((text.replace("\n", "↵\n").replace(SEPARATOR, SEPARATOR + "\n"), title))
+            spans.append((text.replace("\n", "↵\n").replace(SEPARATOR, f"{SEPARATOR}\n"), title))
             waiting = []
     return page.token_spans(spans)
 
 
 def curves(tokenizer: Tokenizer, sample: str) -> str:
-    """Bytes a token over the size of the vocabulary, on text like what it was learned from and on text of another kind."""
+    """Bytes a token over the size of the vocabulary, on the corpus and on text of another kind."""
     from matplotlib.figure import Figure
 
     drawing.styled()

@@ -48,7 +48,9 @@ def demo(arguments: argparse.Namespace) -> int:
             with steps.step(f"corpus: {arguments.corpus}") as tell:
                 corpus = open_corpus(arguments.corpus, progress.FOLDER / "corpora", size, arguments.seed, tell)
             with steps.step(f"counting pre-tokens, {workers} processes") as tell:
-                counts = count_pretokens(corpus.path, [SEPARATOR], workers, progress=tell)
+                counts = count_pretokens(
+                    corpus.path, [SEPARATOR], workers, progress=lambda done: tell(done, corpus.size)
+                )
             with steps.step(f"learning {vocab_size:,} tokens"):
                 vocab, merges = train_bpe_fast(counts, vocab_size, [SEPARATOR])
             tokenizer = Tokenizer(vocab, merges, [SEPARATOR])
@@ -57,7 +59,7 @@ def demo(arguments: argparse.Namespace) -> int:
                 ids = tokenizer.encode(sample)
                 same = tokenizer.decode(ids) == sample
             if not same:
-                raise course.CourseError("decoding did not give the text back: a mistake of the course; please report it")
+                raise course.CourseError("decoding did not give the text back: a fault of the course; please report it")
             with steps.step("drawing the report"):
                 page = tokenizer_report(corpus, tokenizer, sample, ids, steps.seconds)
     except ValueError as error:  # what the stages refuse: a vocabulary that is too small, say
