@@ -998,7 +998,6 @@ MISTAKES = [
         (
             *ONE_WAY,
             ("[part] if part in self.special_ids else pretokenize(part, self.pattern)", "[part]"),
-            ("return chain.from_iterable(map(self.encode, parts))", 'return iter(self.encode("".join(chunks)))'),
         ),
     ),
     Mistake(
@@ -1077,7 +1076,7 @@ MISTAKES = [
                 "        parts = stretches(chunks, self.special_ids, self.pattern)\n",
                 "        parts = chunks\n",
             ),
-            ONE_WAY[1],
+            *ONE_WAY,
         ),
     ),
     Mistake(
@@ -1085,7 +1084,7 @@ MISTAKES = [
         "the whole stream is read before the first id comes",
         "''.join(chunks) needs the whole text in memory. Encode what has come for sure, and go on with the rest.",
         "tokenizer.py",
-        (("parts = stretches(chunks, self.special_ids, self.pattern)", 'parts = ["".join(chunks)]'), ONE_WAY[1]),
+        (("parts = stretches(chunks, self.special_ids, self.pattern)", 'parts = ["".join(chunks)]'), *ONE_WAY),
     ),
     Mistake(
         "1.6",
@@ -1175,7 +1174,7 @@ MISTAKES = [
         "published merges that begin with # are taken for comments",
         "Only the first line of the file, with the version, is no merge: '# #' is one.",
         "tokenizer.py",
-        (("for line in lines if line],", 'for line in lines if line and not line.startswith("#")],'),),
+        (('lines[lines[0].startswith("#version") :] if line]', 'lines if line and not line.startswith("#")]'),),
     ),
     Mistake(
         "1.6",
@@ -1229,7 +1228,7 @@ MISTAKES = [
         "a tie goes to the smallest pair",
         "heapq gives the smallest entry first, of counts that are negative as well as of pairs. Turn the bytes around too.",
         "bpe_fast.py",
-        (('token.translate(bytes(range(255, -1, -1))).decode("latin-1") + "\\u0100"', 'token.decode("latin-1")'),),
+        (('token.translate(INVERTED).decode("latin-1") + "\\u0100"', 'token.decode("latin-1")'),),
     ),
     Mistake(
         "1.7",
@@ -1254,8 +1253,8 @@ MISTAKES = [
     ),
     Mistake(
         "1.7",
-        "the text is not cut into pre-tokens",
-        "No merge crosses from one pre-token into the next: count pretokenize(part) for each part between special tokens.",
+        "merges cross from one pre-token into the next",
+        "Cut the text before you count: pretokenize(part), for each part between special tokens.",
         "bpe_fast.py",
         (("Counter(piece for part in parts for piece in pretokenize(part))", "Counter(parts)"),),
     ),
