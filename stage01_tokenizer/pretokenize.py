@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
 
+import numpy as np
 import regex
+
+from .pieces import gpt2_cuts, gpt2_pieces
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 """GPT-2's pre-tokens: English contractions, then letters, digits or signs with the one space before
 them, then white space, of which the last space goes to the word behind it."""
+
+BLOCK = 1 << 16  # how many characters of a stream are cut at a time
+REACH = 256  # how far a pattern may look beyond the place where it cuts
 
 
 def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
@@ -49,4 +56,26 @@ def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
     raise NotImplementedError(
         "1.3 split_special: one alternation of the tokens, the longest first, that keeps what it splits at; "
         "hint: python -m bootcamp hint 1.3"
+    )
+
+
+def stretches(
+    chunks: Iterable[str], special_tokens: Collection[str] = (), pattern: str = GPT2_PATTERN
+) -> Iterator[str]:
+    """Turn a text that comes in chunks into stretches that can each be cut, counted or encoded by itself.
+
+    The stretches, joined, are the text; and their pieces, one after the other, are those of the whole text, wherever
+    one chunk ended and the next began: in a special token, in 're, in white space. Never more is in memory than a
+    chunk and a few times the longest piece.
+
+    This holds if, to cut at a place, the pattern looks at no more than 256 characters on either side and the
+    two pieces behind it, as the patterns of GPT-2, GPT-4 and their like do.
+
+    >>> "|".join(stretches(["We'", "re  he", "re<|e", "nd|>!"], ["<|end|>"]))
+    "We're  here<|end|>!"
+    """
+    # TODO 1.6: gather chunks; give out what no further text can change, and keep the rest for the next time
+    raise NotImplementedError(
+        "1.6 stretches: gather chunks; give out what no further text can change, and keep the rest for the next time; "
+        "hint: python -m bootcamp hint 1.6"
     )

@@ -36,7 +36,7 @@ def compression_curve(
     """Measure the bytes per token of some texts for vocabularies of several sizes, learned from one source.
 
     Training is greedy: a vocabulary of 1,000 tokens begins with all the merges of one of 500. So one training, for
-    the largest size, has all the others in it.
+    the largest size, has all the others in it, and no more than this one is made.
 
     Args:
         source: what to learn from: a text, or counts of pre-tokens.
@@ -72,7 +72,8 @@ def plot_compression(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     """Draw bytes per token against the size of the vocabulary, a line for each kind of text.
 
     Sizes are on a logarithmic axis: each doubling of the vocabulary doubles the tables that a model keeps for
-    it, and buys less than the one before.
+    it, and buys less than the one before. The figure has a title, a label at each axis (the vocabulary, the bytes per
+    token), and says which line is which text.
 
     Raises:
         ValueError: there is no curve, or one has no point.

@@ -63,6 +63,22 @@ ONE_WAY = (
     ("        if self.pattern == GPT2_PATTERN:\n            some", "        if False:\n            some"),
 )
 
+SAME_PLACE = "begin = size * chunk // chunks - len(split_token) + 1"
+REPLACING = """\
+    def replaced() -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        with open(path, "rb") as file:
+            file.seek(begin)
+            for place in range(begin, end, 1 << 16):
+                data = file.read(min(1 << 16, end - place))
+                yield decoder.decode(data)
+                tell(len(data))
+        yield decoder.decode(b"", final=True)
+
+    import codecs
+
+"""
+
 MISTAKES = [
     # -- 1.1 Words
     Mistake(
@@ -1297,5 +1313,247 @@ MISTAKES = [
         "A function without a return gives None: return the vocabulary and the merges.",
         "bpe_fast.py",
         (("    return build_vocab(merges, special_tokens), merges\n    # END", "    build_vocab(merges, special_tokens)\n    # END"),),
+    ),
+    # -- 1.8 Many files, many workers
+    Mistake(
+        "1.8",
+        "the chunks end at the fair places, in the middle of documents",
+        "From each fair place go on to the next split token: the chunk ends directly behind it.",
+        "parallel.py",
+        (("        end = _end_of_document(file, begin, split_token)\n", "        end = size * chunk // chunks\n"),),
+    ),
+    Mistake(
+        "1.8",
+        "the chunks end before a split token, not behind it",
+        "find gives the place where the token begins. The document ends behind it: add the length of the token.",
+        "parallel.py",
+        (("return begin + place + len(split_token)", "return begin + place"),),
+    ),
+    Mistake(
+        "1.8",
+        "the same boundary may come twice, so that a chunk is empty",
+        "A long document may reach over several fair places. Go on from the last boundary, or take each only once.",
+        "parallel.py",
+        (
+            ("begin = max(boundaries[-1], size * chunk // chunks - len(split_token) + 1)", SAME_PLACE),
+            ("        if end is None or end == size:\n            break\n", "        end = size if end is None else end\n"),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "the end of the file is no boundary",
+        "The last chunk ends with the file: its size, in bytes, is the last boundary.",
+        "parallel.py",
+        (("return [*boundaries, size] if size else [0]", "return boundaries"),),
+    ),
+    Mistake(
+        "1.8",
+        "the file is read whole to find the boundaries",
+        "Go to each fair place with file.seek, and read block by block until a split token has come.",
+        "parallel.py",
+        (("file.read(1 << 14)", "file.read()"),),
+    ),
+    Mistake(
+        "1.8",
+        "special tokens are counted as pre-tokens",
+        "split_special gives the special tokens as parts of their own: leave them out of the counts.",
+        "parallel.py",
+        (("    for special in special_tokens:\n        del counts[special]\n", ""),),
+    ),
+    Mistake(
+        "1.8",
+        "each worker counts the whole file",
+        "A worker begins where its chunk begins (file.seek) and stops where that ends.",
+        "parallel.py",
+        (("for begin, end in zip(cuts, cuts[1:])]\n    given", "for begin, end in [(0, cuts[-1])] * len(cuts[1:])]\n    given"),),
+    ),
+    Mistake(
+        "1.8",
+        "only the counts of the last chunk come back",
+        "Counts add up: total.update(counts) for the counts of each chunk.",
+        "parallel.py",
+        (("        total.update(counts)\n", "        total = counts\n"),),
+    ),
+    Mistake(
+        "1.8",
+        "of the counts of two chunks the larger is taken instead of their sum",
+        "Counter's | takes the larger of two counts, and + or update adds them up.",
+        "parallel.py",
+        (("        total.update(counts)\n", "        total |= counts\n"),),
+    ),
+    Mistake(
+        "1.8",
+        "all is counted in one process, however many workers there are",
+        "Start `workers` processes: in_processes in processes.py is given for that.",
+        "parallel.py",
+        (
+            (
+                "in in_processes(_count, given, jobs, min(workers, len(jobs)), progress):\n        total",
+                "in in_processes(_count, given, jobs, 1, progress):\n        total",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "the line ends of the text are changed while it is read",
+        "A file that is opened as text turns every \\r\\n into \\n. Open it with mode 'rb', or with newline=''.",
+        "parallel.py",
+        (
+            (
+                "stretches(read_text(path, begin, end, tell), special_tokens, pattern)\n    counts",
+                'stretches((block.replace("\\r\\n", "\\n").replace("\\r", "\\n") for block in '
+                "read_text(path, begin, end, tell)), special_tokens, pattern)\n    counts",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "the whole chunk is in memory at once",
+        "Read block by block (read_text), cut each block where nothing to come can change it (stretches), and count.",
+        "parallel.py",
+        (
+            (
+                "stretches(read_text(path, begin, end, tell), special_tokens, pattern)\n    counts",
+                'stretches(["".join(list(read_text(path, begin, end, tell)))], special_tokens, pattern)\n    counts',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "words are cut apart wherever a block ends",
+        "A block ends in the middle of a word, most of the time. stretches keeps back what may still go on.",
+        "parallel.py",
+        (
+            (
+                "stretches(read_text(path, begin, end, tell), special_tokens, pattern)\n    counts",
+                "read_text(path, begin, end, tell)\n    counts",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "bytes that are not UTF-8 are replaced instead of refused",
+        "Decode with errors='strict', which is the default, and say in a ValueError which file and which byte it was.",
+        "parallel.py",
+        (
+            (
+                "    texts = stretches(read_text(path, begin, end, tell), special_tokens, pattern)\n    counts",
+                REPLACING + "    texts = stretches(replaced(), special_tokens, pattern)\n    counts",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.8",
+        "the pattern is not passed on to the workers",
+        "pretokenize takes the pattern as its second argument, and a worker knows only what it is given.",
+        "parallel.py",
+        (("given = (path, list(special_tokens), pattern)", "given = (path, list(special_tokens), GPT2_PATTERN)"),),
+    ),
+    # -- 1.9 What a larger vocabulary buys
+    Mistake(
+        "1.9",
+        "characters are counted instead of bytes",
+        "len(text) counts characters. Encode the text to UTF-8 and take the length of that.",
+        "compression.py",
+        (('len(text.encode("utf-8")) / ', "len(text) / "),),
+    ),
+    Mistake(
+        "1.9",
+        "the tokens are divided by the bytes",
+        "Bytes per token: the bytes above the line, the tokens below it.",
+        "compression.py",
+        (
+            (
+                'len(text.encode("utf-8")) / len(tokenizer.encode(text))',
+                'len(tokenizer.encode(text)) / len(text.encode("utf-8"))',
+            ),
+        ),
+    ),
+    Mistake(
+        "1.9",
+        "the result is rounded down to whole bytes",
+        "// throws the rest of a division away: use /.",
+        "compression.py",
+        (('len(text.encode("utf-8")) / len', 'len(text.encode("utf-8")) // len'),),
+    ),
+    Mistake(
+        "1.9",
+        "each size is trained anew",
+        "Train once, for the largest size, and take the first merges of it for each smaller one.",
+        "compression.py",
+        (
+            (
+                "first = merges[: room_for_merges(size, special_tokens)]",
+                "first = train_bpe_fast(source, size, special_tokens)[1]",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.9",
+        "the special tokens take no room in the vocabulary",
+        "A size counts the special tokens too: room_for_merges says how many merges there is room for.",
+        "compression.py",
+        (("merges[: room_for_merges(size, special_tokens)]", "merges[: size - 256]"),),
+    ),
+    Mistake(
+        "1.9",
+        "a vocabulary has 256 merges too many",
+        "A size counts the 256 bytes too: room_for_merges says how many merges there is room for.",
+        "compression.py",
+        (("merges[: room_for_merges(size, special_tokens)]", "merges[:size]"),),
+    ),
+    Mistake(
+        "1.9",
+        "the tokenizer does not know the special tokens",
+        "Tokenizer takes the special tokens as its third argument; without them it cuts them like any text.",
+        "compression.py",
+        (("first, special_tokens)\n        for", "first)\n        for"),),
+    ),
+    Mistake(
+        "1.9",
+        "the sizes come back in the order in which they were given",
+        "Go through the sizes from the smallest to the largest: sorted(set(vocab_sizes)).",
+        "compression.py",
+        (("for size in sorted(set(vocab_sizes)):", "for size in vocab_sizes:"),),
+    ),
+    Mistake(
+        "1.9",
+        "the line goes through the points in the order of the dictionary",
+        "A line joins its points in the order in which it gets them: sort the sizes first.",
+        "compression.py",
+        (("sizes = sorted(curve)", "sizes = list(curve)"),),
+    ),
+    Mistake(
+        "1.9",
+        "the sizes are drawn upwards and the bytes per token to the right",
+        "plot takes what is drawn to the right first: the sizes, then the bytes per token.",
+        "compression.py",
+        (
+            (
+                "axes.plot(sizes, [curve[size] for size in sizes], ",
+                "axes.plot([curve[size] for size in sizes], sizes, ",
+            ),
+        ),
+    ),
+    Mistake(
+        "1.9",
+        "the axis of the sizes is linear",
+        'axes.set_xscale("log") gives each doubling of the vocabulary the same width.',
+        "compression.py",
+        (('    axes.set_xscale("log", base=2)\n', ""),),
+    ),
+    Mistake(
+        "1.9",
+        "nothing in the figure says which line is which text",
+        "Give each line a label, and call axes.legend().",
+        "compression.py",
+        (('    axes.legend(title="text")\n', ""),),
+    ),
+    Mistake(
+        "1.9",
+        "plot_compression draws the figure and does not return it",
+        "A function without a return gives None: return the figure.",
+        "compression.py",
+        (("    return figure\n", "    return None\n"),),
     ),
 ]

@@ -90,4 +90,5 @@ def plot_compression(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     axes.set_xlabel("size of the vocabulary")
     axes.set_ylabel("bytes per token")
     axes.legend(title="text")
+    figure.suptitle("Larger vocabularies make longer tokens")
     return figure
