@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -38,7 +39,7 @@ STYLE = {
     "grid.color": PALE,
     "grid.alpha": 0.35,
     "grid.linewidth": 0.6,
-    "axes.prop_cycle": matplotlib.cycler(color=LINES),
+    "axes.prop_cycle": cycler(color=LINES),
     "lines.linewidth": 2,
     "lines.markersize": 4,
     "legend.frameon": False,
@@ -50,7 +51,7 @@ STYLE = {
 def styled() -> None:
     """Use the course's style in this process, without a screen."""
     matplotlib.use("Agg")
-    matplotlib.rcParams.update(STYLE)
+    matplotlib.rcParams.update(STYLE)  # type: ignore[call-overload, arg-type] - it takes any table of its names
 
 
 def save(figure: Figure, path: Path) -> None:

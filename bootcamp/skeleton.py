@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import textwrap
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -151,15 +152,17 @@ def _hole(region: Region) -> list[str]:
     what = f"{region.number} {region.function}: {region.task}"
     hint = f"hint: python -m bootcamp hint {region.number}"
     todo = f"{indent}# TODO {region.number}: {region.task}"
-    one = f"{indent}raise NotImplementedError({_quoted(f'{what}; {hint}')})"
+    whole = f"{what}; {hint}"
+    one = f"{indent}raise NotImplementedError({_quoted(whole)})"
     if len(one) <= WIDTH:
         return [todo, one]
     inner = indent + "    "
+    width = WIDTH - len(inner) - 2 - what.count('"')  # quotes around, and one \\ before each within
+    parts = [*(f"{part} " for part in textwrap.wrap(f"{what};", width - 1)), hint]
     return [
         todo,
         f"{indent}raise NotImplementedError(",
-        f"{inner}{_quoted(what + '; ')}",
-        f"{inner}{_quoted(hint)}",
+        *(f"{inner}{_quoted(part)}" for part in ([whole] if len(whole) <= width else parts)),
         f"{indent})",
     ]
 

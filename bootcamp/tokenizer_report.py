@@ -46,17 +46,17 @@ def tokenizer_report(
         page.section(
             "A text, cut into its tokens",
             page.paragraph(
-                "Move the dial: how the text was cut when so many merges were known. At 256 every byte is a token of its "
-                "own; then come pairs, endings, words. The colours only tell neighbours apart; rest the pointer on a token "
-                "for its id and its bytes."
+                "Move the dial: how the text was cut when so many merges were known. At 256 every byte is a token of "
+                "its own; then come pairs, endings, words. The colours only tell neighbours apart; rest the pointer on "
+                "a token for its id and its bytes."
             ),
             dial(tokenizer, shown),
         ),
         page.section(
             "What a larger vocabulary buys",
             page.paragraph(
-                "Bytes a token on two kinds of text, over the size of the vocabulary. On text like what it was learned from, "
-                "each doubling buys much; on text of another kind the same merges buy little."
+                "Bytes a token on two kinds of text, over the size of the vocabulary. On text like what it was "
+                "learned from, each doubling buys much; on text of another kind the same merges buy little."
             ),
             curves(tokenizer, sample),
         ),

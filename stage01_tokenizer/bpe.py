@@ -39,8 +39,7 @@ def merge_pair(word: Word, pair: Pair) -> Word:
     """
     # TODO 1.4: walk along the word; a merged pair takes two steps
     raise NotImplementedError(
-        "1.4 merge_pair: walk along the word; a merged pair takes two steps; "
-        "hint: python -m bootcamp hint 1.4"
+        "1.4 merge_pair: walk along the word; a merged pair takes two steps; hint: python -m bootcamp hint 1.4"
     )
 
 
@@ -112,6 +111,5 @@ def encode_bytes(word: bytes, ranks: Mapping[Pair, int]) -> list[bytes]:
     """
     # TODO 1.5: keep the pairs in a heap, ordered by rank, then by place
     raise NotImplementedError(
-        "1.5 encode_bytes: keep the pairs in a heap, ordered by rank, then by place; "
-        "hint: python -m bootcamp hint 1.5"
+        "1.5 encode_bytes: keep the pairs in a heap, ordered by rank, then by place; hint: python -m bootcamp hint 1.5"
     )

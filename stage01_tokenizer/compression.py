@@ -24,8 +24,7 @@ def bytes_per_token(tokenizer: Tokenizer, text: str) -> float:
         raise ValueError("an empty text has no tokens to take an average of")
     # TODO 1.9: count the bytes, not the characters
     raise NotImplementedError(
-        "1.9 bytes_per_token: count the bytes, not the characters; "
-        "hint: python -m bootcamp hint 1.9"
+        "1.9 bytes_per_token: count the bytes, not the characters; hint: python -m bootcamp hint 1.9"
     )
 
 

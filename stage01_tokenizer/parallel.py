@@ -46,7 +46,8 @@ def chunk_boundaries(file: BinaryIO, chunks: int, split_token: bytes) -> list[in
         raise ValueError("split_token must not be empty")
     # TODO 1.8: from each fair place on, read blocks until one has the token, and mind those on the seam
     raise NotImplementedError(
-        "1.8 chunk_boundaries: from each fair place on, read blocks until one has the token, and mind those on the seam; "
+        "1.8 chunk_boundaries: from each fair place on, read blocks until one has the token, and mind those on the "
+        "seam; "
         "hint: python -m bootcamp hint 1.8"
     )
 

@@ -30,8 +30,7 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     """
     # TODO 1.3: walk through the matches, and keep the gaps between them
     raise NotImplementedError(
-        "1.3 pretokenize: walk through the matches, and keep the gaps between them; "
-        "hint: python -m bootcamp hint 1.3"
+        "1.3 pretokenize: walk through the matches, and keep the gaps between them; hint: python -m bootcamp hint 1.3"
     )
 
 

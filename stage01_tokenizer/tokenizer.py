@@ -27,6 +27,12 @@ class Tokenizer:
     Special tokens that stand in a text become their one id. The text between them is cut into pre-tokens, and
     each of these into tokens by the merges.
 
+    Attributes:
+        vocab: the bytes of each id, those of the special tokens included.
+        merges: the pairs that are merged, in the order of their ranks.
+        special_ids: the id of each special token.
+        pattern: what a pre-token is.
+
     >>> from .bpe import train_bpe
     >>> tokenizer = Tokenizer(*train_bpe("low low low lower", 259), ["<|end|>"])
     >>> tokenizer.encode("lower<|end|>")
@@ -34,6 +40,11 @@ class Tokenizer:
     >>> tokenizer.decode([257, 101, 114, 259])
     'lower<|end|>'
     """
+
+    vocab: dict[int, bytes]
+    merges: list[Pair]
+    special_ids: dict[str, int]
+    pattern: str
 
     def __init__(
         self,
@@ -54,7 +65,8 @@ class Tokenizer:
         _check(vocab, merges, special_tokens, pattern)
         # TODO 1.6: what each direction looks up: id to bytes; bytes to id, pair to rank, special to id
         raise NotImplementedError(
-            "1.6 Tokenizer.__init__: what each direction looks up: id to bytes; bytes to id, pair to rank, special to id; "
+            "1.6 Tokenizer.__init__: what each direction looks up: id to bytes; bytes to id, pair to rank, special to "
+            "id; "
             "hint: python -m bootcamp hint 1.6"
         )
 
@@ -63,8 +75,7 @@ class Tokenizer:
         """How many rows a table needs to have one for each id."""
         # TODO 1.6: ids start at 0, and may have gaps
         raise NotImplementedError(
-            "1.6 Tokenizer.vocab_size: ids start at 0, and may have gaps; "
-            "hint: python -m bootcamp hint 1.6"
+            "1.6 Tokenizer.vocab_size: ids start at 0, and may have gaps; hint: python -m bootcamp hint 1.6"
         )
 
     def encode(self, text: str) -> list[int]:
@@ -89,8 +100,7 @@ class Tokenizer:
         """
         # TODO 1.6: encode each stretch by itself
         raise NotImplementedError(
-            "1.6 Tokenizer.encode_iterable: encode each stretch by itself; "
-            "hint: python -m bootcamp hint 1.6"
+            "1.6 Tokenizer.encode_iterable: encode each stretch by itself; hint: python -m bootcamp hint 1.6"
         )
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -142,7 +152,8 @@ class Tokenizer:
         """
         # TODO 1.6: write the bytes as GPT-2 does, and turn that around; only the first line is no merge
         raise NotImplementedError(
-            "1.6 Tokenizer.from_gpt2: write the bytes as GPT-2 does, and turn that around; only the first line is no merge; "
+            "1.6 Tokenizer.from_gpt2: write the bytes as GPT-2 does, and turn that around; only the first line is no "
+            "merge; "
             "hint: python -m bootcamp hint 1.6"
         )
 

@@ -17,8 +17,7 @@ def text_to_byte_ids(text: str) -> list[int]:
     """
     # TODO 1.2: encode the text, and list the bytes
     raise NotImplementedError(
-        "1.2 text_to_byte_ids: encode the text, and list the bytes; "
-        "hint: python -m bootcamp hint 1.2"
+        "1.2 text_to_byte_ids: encode the text, and list the bytes; hint: python -m bootcamp hint 1.2"
     )
 
 
@@ -35,8 +34,7 @@ def byte_ids_to_text(ids: Iterable[int]) -> str:
     """
     # TODO 1.2: decode the bytes; no sequence of bytes may raise
     raise NotImplementedError(
-        "1.2 byte_ids_to_text: decode the bytes; no sequence of bytes may raise; "
-        "hint: python -m bootcamp hint 1.2"
+        "1.2 byte_ids_to_text: decode the bytes; no sequence of bytes may raise; hint: python -m bootcamp hint 1.2"
     )
 
 
@@ -67,6 +65,5 @@ class StreamDecoder:
         """Say that no more bytes come; give U+FFFD if a character was left incomplete, else ''."""
         # TODO 1.2: what is still kept will never be completed
         raise NotImplementedError(
-            "1.2 StreamDecoder.finish: what is still kept will never be completed; "
-            "hint: python -m bootcamp hint 1.2"
+            "1.2 StreamDecoder.finish: what is still kept will never be completed; hint: python -m bootcamp hint 1.2"
         )

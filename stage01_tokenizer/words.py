@@ -59,8 +59,7 @@ class WordTokenizer:
         """Give the id of each word of `text`; 0 for a word that is not in the vocabulary."""
         # TODO 1.1: look up each word of the text
         raise NotImplementedError(
-            "1.1 WordTokenizer.encode: look up each word of the text; "
-            "hint: python -m bootcamp hint 1.1"
+            "1.1 WordTokenizer.encode: look up each word of the text; hint: python -m bootcamp hint 1.1"
         )
 
     def decode(self, ids: Iterable[int]) -> str:

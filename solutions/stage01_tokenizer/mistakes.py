@@ -1051,7 +1051,10 @@ MISTAKES = [
                 '        return spelled.decode("utf-8", errors="replace")\n',
                 '        return "".join(self.vocab[id].decode("utf-8", errors="replace") for id in ids)\n',
             ),
-            ("            spelled = b\"\".join(map(self.vocab.__getitem__, map(index, ids)))\n", "            ids = list(ids)\n            b\"\".join(map(self.vocab.__getitem__, ids))\n"),
+            (
+                '            spelled = b"".join(map(self.vocab.__getitem__, map(index, ids)))\n',
+                '            ids = list(ids)\n            b"".join(map(self.vocab.__getitem__, ids))\n',
+            ),
         ),
     ),
     Mistake(
@@ -1080,7 +1083,12 @@ MISTAKES = [
         "decode spells the text and does not return it",
         "A function without a return gives None, whatever it has worked out.",
         "tokenizer.py",
-        (('        return spelled.decode("utf-8", errors="replace")\n', '        spelled.decode("utf-8", errors="replace")\n'),),
+        (
+            (
+                '        return spelled.decode("utf-8", errors="replace")\n',
+                '        spelled.decode("utf-8", errors="replace")\n',
+            ),
+        ),
     ),
     Mistake(
         "1.6",
@@ -1124,7 +1132,10 @@ MISTAKES = [
         (
             ('"special_tokens": list(self.special_ids)', '"special_tokens": "\\n".join(self.special_ids)'),
             ('"special_tokens": list, "merges"', '"special_tokens": str, "merges"'),
-            ('saved["special_tokens"], saved["pattern"])', 'saved["special_tokens"].split("\\n") if saved["special_tokens"] else (), saved["pattern"])'),
+            (
+                'saved["special_tokens"], saved["pattern"])',
+                'saved["special_tokens"].split("\\n") if saved["special_tokens"] else (), saved["pattern"])',
+            ),
         ),
     ),
     Mistake(
@@ -1143,7 +1154,10 @@ MISTAKES = [
         "Most bytes above 127 are no text by themselves. Give each byte a character of its own, as GPT-2 does.",
         "tokenizer.py",
         (
-            ('return "".join([BYTE_CHARACTERS[byte] for byte in token])', 'return token.decode("utf-8", errors="replace")'),
+            (
+                'return "".join([BYTE_CHARACTERS[byte] for byte in token])',
+                'return token.decode("utf-8", errors="replace")',
+            ),
             ("return bytes([CHARACTER_BYTES[character] for character in shown])", "return str(shown).encode()"),
             ('"merges": [f"{_show(left)} {_show(right)}" for', '"merges": [[_show(left), _show(right)] for'),
             ("[_pair(line) for line in saved[", "[tuple(map(str.encode, line)) for line in saved["),
@@ -1154,15 +1168,25 @@ MISTAKES = [
         "the merges come back in another order",
         "The place of a merge in the list is its rank. Write them in the order learned.",
         "tokenizer.py",
-        (('for left, right in self.merges],\n            "vocab"', 'for left, right in sorted(self.merges)],\n            "vocab"'),),
+        (
+            (
+                'for left, right in self.merges],\n            "vocab"',
+                'for left, right in sorted(self.merges)],\n            "vocab"',
+            ),
+        ),
     ),
     Mistake(
         "1.6",
         "the ids are not saved, but counted anew",
         "The ids of a vocabulary need not be in order, nor without gaps: write the id of each token.",
         "tokenizer.py",
-        (("vocab = {int(id): _bytes(token) for id, token in saved", "vocab = {id: _bytes(token) for id, token in enumerate(saved"),
-         ('["vocab"].items()}\n            return', '["vocab"].values())}\n            return')),
+        (
+            (
+                "vocab = {int(id): _bytes(token) for id, token in saved",
+                "vocab = {id: _bytes(token) for id, token in enumerate(saved",
+            ),
+            ('["vocab"].items()}\n            return', '["vocab"].values())}\n            return'),
+        ),
     ),
     Mistake(
         "1.6",
@@ -1171,7 +1195,10 @@ MISTAKES = [
         "tokenizer.py",
         (
             ('Path(f"{os.fspath(path)}.{os.getpid()}.tmp")', "Path(path)"),
-            ("            os.replace(unfinished, path)\n        finally:\n            unfinished.unlink(missing_ok=True)\n", "        finally:\n            pass\n"),
+            (
+                "            os.replace(unfinished, path)\n        finally:\n            unfinished.unlink(missing_ok=True)\n",
+                "        finally:\n            pass\n",
+            ),
         ),
     ),
     Mistake(
@@ -1180,8 +1207,14 @@ MISTAKES = [
         "KeyError: 'vocab' says nothing to whoever chose the file. Raise a ValueError that names it.",
         "tokenizer.py",
         (
-            ("            raise ValueError(f\"{path} is no saved tokenizer, or damaged: {error}\") from None\n", "            raise\n"),
-            ('            saved = _read_json(path)\n            if saved', '            saved = json.loads(Path(path).read_text(encoding="utf-8"))\n            if False and saved'),
+            (
+                '            raise ValueError(f"{path} is no saved tokenizer, or damaged: {error}") from None\n',
+                "            raise\n",
+            ),
+            (
+                "            saved = _read_json(path)\n            if saved",
+                '            saved = json.loads(Path(path).read_text(encoding="utf-8"))\n            if False and saved',
+            ),
             ("                if not isinstance(saved.get(name), kind):\n", "                if False:\n"),
         ),
     ),
@@ -1197,7 +1230,12 @@ MISTAKES = [
         "the signs in GPT-2's files are not turned back into bytes",
         "Ġ stands for the space, Ċ for a line end, and so on: each sign in these files stands for one byte.",
         "tokenizer.py",
-        (("{id: _bytes(token) for token, id in _read_json", '{id: token.replace("Ġ", " ").encode() for token, id in _read_json'),),
+        (
+            (
+                "{id: _bytes(token) for token, id in _read_json",
+                '{id: token.replace("Ġ", " ").encode() for token, id in _read_json',
+            ),
+        ),
     ),
     Mistake(
         "1.6",
@@ -1312,7 +1350,12 @@ MISTAKES = [
         "train_bpe_fast learns the merges and does not return them",
         "A function without a return gives None: return the vocabulary and the merges.",
         "bpe_fast.py",
-        (("    return build_vocab(merges, special_tokens), merges\n    # END", "    build_vocab(merges, special_tokens)\n    # END"),),
+        (
+            (
+                "    return build_vocab(merges, special_tokens), merges\n    # END",
+                "    build_vocab(merges, special_tokens)\n    # END",
+            ),
+        ),
     ),
     # -- 1.8 Many files, many workers
     Mistake(
@@ -1336,7 +1379,10 @@ MISTAKES = [
         "parallel.py",
         (
             ("begin = max(boundaries[-1], size * chunk // chunks - len(split_token) + 1)", SAME_PLACE),
-            ("        if end is None or end == size:\n            break\n", "        end = size if end is None else end\n"),
+            (
+                "        if end is None or end == size:\n            break\n",
+                "        end = size if end is None else end\n",
+            ),
         ),
     ),
     Mistake(
@@ -1365,7 +1411,12 @@ MISTAKES = [
         "each worker counts the whole file",
         "A worker begins where its chunk begins (file.seek) and stops where that ends.",
         "parallel.py",
-        (("for begin, end in zip(cuts, cuts[1:])]\n    given", "for begin, end in [(0, cuts[-1])] * len(cuts[1:])]\n    given"),),
+        (
+            (
+                "for begin, end in zip(cuts, cuts[1:])]\n    given",
+                "for begin, end in [(0, cuts[-1])] * len(cuts[1:])]\n    given",
+            ),
+        ),
     ),
     Mistake(
         "1.8",

@@ -27,6 +27,12 @@ class Tokenizer:
     Special tokens that stand in a text become their one id. The text between them is cut into pre-tokens, and
     each of these into tokens by the merges.
 
+    Attributes:
+        vocab: the bytes of each id, those of the special tokens included.
+        merges: the pairs that are merged, in the order of their ranks.
+        special_ids: the id of each special token.
+        pattern: what a pre-token is.
+
     >>> from .bpe import train_bpe
     >>> tokenizer = Tokenizer(*train_bpe("low low low lower", 259), ["<|end|>"])
     >>> tokenizer.encode("lower<|end|>")
@@ -34,6 +40,11 @@ class Tokenizer:
     >>> tokenizer.decode([257, 101, 114, 259])
     'lower<|end|>'
     """
+
+    vocab: dict[int, bytes]
+    merges: list[Pair]
+    special_ids: dict[str, int]
+    pattern: str
 
     def __init__(
         self,
@@ -57,7 +68,7 @@ class Tokenizer:
         self.merges = [(left, right) for left, right in merges]
         self.pattern = pattern
         highest = {token: id for id, token in self.vocab.items()}
-        self.special_ids: dict[str, int] = {}
+        self.special_ids = {}
         for special in special_tokens:
             token = special.encode("utf-8")
             self.special_ids[special] = highest.get(token, self.vocab_size)

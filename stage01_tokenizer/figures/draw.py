@@ -15,11 +15,11 @@ HERE = Path(__file__).resolve().parent
 
 def levels() -> Strip:
     """One sentence cut into characters, bytes, BPE tokens and words."""
-    from bootcamp.corpus.stories import text
+    from bootcamp.corpus import story
     from stage01_tokenizer import Tokenizer, text_to_byte_ids, train_bpe_fast
 
     sentence = "Nora looked for the café."
-    tokenizer = Tokenizer(*train_bpe_fast(text(seed=0, count=300), 600))
+    tokenizer = Tokenizer(*train_bpe_fast("".join(story(0, number) for number in range(300)), 600))
     tokens = [tokenizer.decode([id]) for id in tokenizer.encode(sentence)]
     bytes_ = [f"{byte:02x}" for byte in text_to_byte_ids(sentence)]
     rows = [
@@ -32,7 +32,9 @@ def levels() -> Strip:
     for row, (name, pieces, remark) in enumerate(rows):
         y = 0.3 + row * 2.25
         strip.text(0, y, name, weight="bold")
-        strip.text(14, y, f"{len(pieces)} ids, of a vocabulary with {remark}" if row else f"{len(pieces)} ids; {remark}", PALE)
+        strip.text(
+            14, y, f"{len(pieces)} ids, of a vocabulary with {remark}" if row else f"{len(pieces)} ids; {remark}", PALE
+        )
         strip.pieces(0.5, y + 1, pieces, gap=0.35)
     return strip
 
@@ -66,10 +68,12 @@ def utf8() -> Strip:
 
 def pretokens() -> Strip:
     """A line of text cut into pre-tokens by GPT-2's pattern."""
-    from stage01_tokenizer import pretokenize
+    from stage01_tokenizer.pretokenize import pretokenize
 
     strip = Strip(48, 4.6)
-    for row, text in enumerate(["It's 10 o'clock;  she'll leave (now)!", "for i in range(3):\n    print(i)", "Ça va, мир? Γειά! 😀"]):
+    for row, text in enumerate(
+        ["It's 10 o'clock;  she'll leave (now)!", "for i in range(3):\n    print(i)", "Ça va, мир? Γειά! 😀"]
+    ):
         strip.pieces(0.3, 0.1 + row * 1.5, pretokenize(text), gap=0.4)
     return strip
 
@@ -130,7 +134,14 @@ def ranks() -> Strip:
             if index + 1 < len(word):
                 pair = (token, word[index + 1])
                 mark = str(table[pair]) if pair in table else "·"
-                strip.text(x + 1.5, y, mark, LINES[1] if pair == best else PALE, ha="center", weight="bold" if pair == best else "normal")
+                strip.text(
+                    x + 1.5,
+                    y,
+                    mark,
+                    LINES[1] if pair == best else PALE,
+                    ha="center",
+                    weight="bold" if pair == best else "normal",
+                )
                 x += 3
         if best is None:
             strip.text(x + 2, y, "no pair has a rank: done", PALE)

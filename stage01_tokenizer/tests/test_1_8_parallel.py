@@ -34,13 +34,13 @@ class Watched(io.BytesIO):
         self.taken += len(data)
         return data
 
-    def read(self, size=-1):
+    def read(self, size=-1):  # type: ignore[override]
         return self.noted(super().read(size))
 
-    def read1(self, size=-1):
+    def read1(self, size=-1):  # type: ignore[override]
         return self.noted(super().read1(size))
 
-    def readline(self, size=-1):
+    def readline(self, size=-1):  # type: ignore[override]
         return self.noted(super().readline(size))
 
     def readinto(self, buffer):
@@ -51,7 +51,7 @@ class Watched(io.BytesIO):
     def __next__(self):
         return self.noted(super().__next__())
 
-    def readlines(self, hint=-1):
+    def readlines(self, hint=-1):  # type: ignore[override]
         return [self.noted(line) for line in super().readlines(hint)]
 
     def getvalue(self):

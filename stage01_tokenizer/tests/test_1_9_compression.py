@@ -1,4 +1,4 @@
-"""1.9 + · What a larger vocabulary buys: bytes per token, for vocabularies of several sizes and texts of several kinds."""
+"""1.9 + · What a larger vocabulary buys: bytes per token, for several sizes of vocabulary and kinds of text."""
 
 from collections import Counter
 
