@@ -138,7 +138,7 @@ def make(source: str, numbers: Iterable[str], file: str = "solution") -> str:
     lines = source.splitlines()
     for region in reversed(regions(source, numbers, file)):
         lines[region.first - 1 : region.last] = _hole(region) if region.function else []
-    text = re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).rstrip() + "\n"
+    text = _closed_up(lines)
     try:
         compile(text, file, "exec")
     except SyntaxError as error:
@@ -174,4 +174,10 @@ def _quoted(text: str) -> str:
 def without_markers(source: str) -> str:
     """Give the text of a solution without its markers."""
     kept = [line for line in source.splitlines() if not BEGIN.match(line.strip()) and not END.match(line.strip())]
-    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(kept)).rstrip() + "\n"
+    return _closed_up(kept)
+
+
+def _closed_up(lines: list[str]) -> str:
+    """Join lines with at most two empty ones between them, and at most one within a class or a function."""
+    text = re.sub(r"\n{3,}(?= )", "\n\n", "\n".join(lines))
+    return re.sub(r"\n{4,}", "\n\n\n", text).rstrip() + "\n"

@@ -86,7 +86,6 @@ class Tokenizer:
             "hint: python -m bootcamp hint 1.6"
         )
 
-
     def encode_iterable(self, chunks: Iterable[str]) -> Iterator[int]:
         """Give the ids of a text that comes in chunks, while it comes; they are those of the joined text.
 

@@ -1,6 +1,6 @@
 # module: words.py
 # exercise: 1.1
-# name: 
+# name:
 from __future__ import annotations
 
 from collections import Counter
