@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from itertools import accumulate
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -20,21 +24,20 @@ def levels() -> Strip:
 
     sentence = "Nora looked for the café."
     tokenizer = Tokenizer(*train_bpe_fast("".join(story(0, number) for number in range(300)), 600))
-    tokens = [tokenizer.decode([id]) for id in tokenizer.encode(sentence)]
+    spelled = [tokenizer.vocab[id] for id in tokenizer.encode(sentence)]
+    tokens = [token.decode() if token.isascii() else token.hex() for token in spelled]
     bytes_ = [f"{byte:02x}" for byte in text_to_byte_ids(sentence)]
     rows = [
-        ("characters", list(sentence), "no end to them: Unicode has over 150,000"),
-        ("bytes", bytes_, "256, and that is all"),
-        ("BPE tokens", tokens, "as many as you choose"),
-        ("words", sentence.split(), "no end to them: every name, every typing error"),
+        ("characters", list(sentence), "Unicode has over 150,000 of them, and gets more"),
+        ("bytes", bytes_, "there are 256, and that is all"),
+        ("BPE tokens", tokens, "there are as many as you choose"),
+        ("words", sentence.split(), "there is no end to them: every name, every typing error"),
     ]
     strip = Strip(95, 9.2)
     for row, (name, pieces, remark) in enumerate(rows):
         y = 0.3 + row * 2.25
         strip.text(0, y, name, weight="bold")
-        strip.text(
-            14, y, f"{len(pieces)} ids, of a vocabulary with {remark}" if row else f"{len(pieces)} ids; {remark}", PALE
-        )
+        strip.text(14, y, f"{len(pieces)} ids; {remark}", PALE)
         strip.pieces(0.5, y + 1, pieces, gap=0.35)
     return strip
 
@@ -150,7 +153,106 @@ def ranks() -> Strip:
         y += 1.7
 
 
-FIGURES = [levels, utf8, pretokens, merges, ranks]
+def touched() -> Figure:
+    """The work of each merge: all words, as train_bpe does it, or those that hold the pair."""
+    from bootcamp.corpus import SEPARATOR
+    from stage01_tokenizer import count_pairs, merge_pair
+
+    words = Counter(tuple(bytes([byte]) for byte in piece.encode()) for piece in pieces_of(own_code(), SEPARATOR))
+    every, some = [], []
+    for _ in range(300):
+        pairs = count_pairs(words)
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        holding = {word for word in words if best in zip(word, word[1:])}
+        every.append(len(words))
+        some.append(len(holding))
+        merged: Counter[tuple[bytes, ...]] = Counter()
+        for word, count in words.items():
+            merged[merge_pair(word, best) if word in holding else word] += count
+        words = merged
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(every, label="all different words: 1.4 looks at each")
+    axes.plot(some, label="those that hold the pair: 1.7 looks at these", linewidth=1.2)
+    axes.set(xlabel="merge", ylabel="words", yscale="log", ylim=(1, None), title="What one merge has to touch")
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.87))
+    return figure
+
+
+def own_code() -> str:
+    """The source of the course's machinery, as a text to learn from."""
+    folder = HERE.parents[1] / "bootcamp"
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py")))
+
+
+def pieces_of(text: str, special: str) -> list[str]:
+    from stage01_tokenizer.pretokenize import pretokenize, split_special
+
+    return [piece for part in split_special(text, [special]) if part != special for piece in pretokenize(part)]
+
+
+def chunks() -> Strip:
+    """A file of documents, cut into three chunks: the fair places, and where the cuts go."""
+    from io import BytesIO
+
+    from stage01_tokenizer import chunk_boundaries
+
+    sizes, mark = [13, 9, 17, 6, 11, 14, 8, 12], 2  # of documents, in characters, with the end mark
+    ends = list(accumulate(sizes))
+    data = b"".join(b"x" * (size - 1) + b"|" for size in sizes)
+    cuts = chunk_boundaries(BytesIO(data), 3, b"|")
+    strip = Strip(ends[-1] + 2, 7.6)
+    strip.text(1, 0, "a file: documents, each with <|endoftext|> behind it", PALE)
+    for place, (size, end) in enumerate(zip(sizes, ends)):
+        color = TOKENS[sum(end > cut for cut in cuts[1:-1])]
+        strip.box(1 + end - size, 1.2, size - mark, color)
+        strip.box(1 + end - mark, 1.2, mark, PALE)
+        strip.text(1 + end - size + (size - mark) / 2, 1.2, f"{place + 1}", ha="center")
+    for number in (1, 2):
+        fair = ends[-1] * number / 3
+        strip.axes.annotate(
+            "",
+            (1 + cuts[number], 2.9),
+            (1 + fair, 2.9),
+            arrowprops={"arrowstyle": "->", "color": LINES[1], "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0},
+        )
+        strip.axes.plot([1 + fair, 1 + fair], [2.3, 3.3], color=PALE, linestyle=":")
+        strip.axes.plot([1 + cuts[number]] * 2, [1.0, 3.3], color=LINES[1])
+        strip.text(1 + fair - 0.6, 2.4, "fair", PALE, ha="right", fontsize=10)
+        strip.text(1 + cuts[number] + 0.6, 2.4, "cut", LINES[1], fontsize=10)
+    for number, (begin, end) in enumerate(zip(cuts, cuts[1:])):
+        y = 3.9
+        strip.box(1 + begin, y, end - begin, TOKENS[number])
+        strip.text(1 + (begin + end) / 2, y, f"worker {number + 1} counts", ha="center")
+        strip.axes.annotate(
+            "",
+            (1 + ends[-1] / 2 + (number - 1) * 6, 6.4),
+            (1 + (begin + end) / 2, 4.9),
+            arrowprops={"arrowstyle": "->", "color": PALE, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0},
+        )
+    strip.box(1 + ends[-1] / 2 - 12, 6.45, 24, TOKENS[3])
+    strip.text(1 + ends[-1] / 2, 6.45, "the sum of the counts", ha="center")
+    return strip
+
+
+def compression() -> Figure:
+    """Bytes per token on text like what was learned from, and on text of another kind."""
+    from bootcamp.corpus import SEPARATOR, story
+    from stage01_tokenizer import compression_curve, plot_compression
+
+    code = own_code()
+    half = code.index("\n", len(code) // 2)
+    texts = {
+        "stories, as learned from": "".join(story(1, number) for number in range(200)),
+        "Python code, as learned from": code[half:],
+        "Greek, never seen": "Η γρήγορη καφέ αλεπού πηδάει πάνω από το τεμπέλικο σκυλί. " * 20,
+    }
+    learned = SEPARATOR.join([code[:half], *(story(0, number) for number in range(1000))])
+    sizes = [257, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
+    return plot_compression(compression_curve(learned, texts, sizes, [SEPARATOR]))
+
+
+FIGURES = [levels, utf8, pretokens, merges, ranks, touched, chunks, compression]
 
 
 def main(folder: Path = HERE) -> None:
@@ -158,7 +260,8 @@ def main(folder: Path = HERE) -> None:
     stages.use_reference()
     drawing.styled()
     for figure in FIGURES:
-        drawing.save(figure().figure, folder / f"{figure.__name__}.svg")
+        drawn = figure()
+        drawing.save(drawn.figure if isinstance(drawn, Strip) else drawn, folder / f"{figure.__name__}.svg")
 
 
 if __name__ == "__main__":
