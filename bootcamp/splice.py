@@ -79,7 +79,8 @@ def put(target: str, origin: str, names: Sequence[str], file: str, helpers: Sequ
     Raises:
         CourseError: the target is no Python, so that nothing in it can be found.
     """
-    for name in [*helpers, *names]:
+    taken = {*helpers, *names}  # what stands in a class that is put as a whole comes along with it
+    for name in [each for each in [*helpers, *names] if not taken.intersection(_parents(each))]:
         try:
             there = pieces(target)
         except SyntaxError as error:
@@ -94,7 +95,7 @@ def put(target: str, origin: str, names: Sequence[str], file: str, helpers: Sequ
             imports = [piece.last for each, piece in there.items() if each.startswith("import ")]
             after = max(imports, default=0)
             lines[after:after] = text
-        elif name in helpers and (known := [there[each].first for each in names if each in there and "." not in each]):
+        elif "." not in name and name in helpers and (known := [there[each].first for each in names if each in there and "." not in each]):
             lines[min(known) - 1 : min(known) - 1] = [*text, "", ""]
         elif "." in name and (parent := there.get(name.rpartition(".")[0])):
             lines[parent.last : parent.last] = ["", *text]
@@ -102,3 +103,9 @@ def put(target: str, origin: str, names: Sequence[str], file: str, helpers: Sequ
             lines += ["", "", *text]
         target = "\n".join(lines) + "\n"
     return target
+
+
+def _parents(name: str) -> list[str]:
+    """The qualified names of what a definition stands in."""
+    parts = name.split(".") if not name.startswith("import ") else []
+    return [".".join(parts[:end]) for end in range(1, len(parts))]

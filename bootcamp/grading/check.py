@@ -100,6 +100,8 @@ def raises(
     try:
         got = function(*args, **kwargs)
     except kinds as error:
+        if isinstance(error, NotImplementedError) and NotImplementedError not in kinds:
+            raise  # a RuntimeError by birth, but what it says is that nothing is written yet
         missing = [str(name) for name in naming if str(name) not in str(error)]
         observed.append(["raises", type(error).__name__, bool(missing)])
         if missing:

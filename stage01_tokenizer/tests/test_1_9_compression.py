@@ -52,6 +52,7 @@ def test_special_tokens_are_tokens():
 
 def test_no_text():
     """An empty text is a ValueError, not a division by zero."""
+    per_token(1.0, "a")
     check.raises(ValueError, compression.bytes_per_token, made(), "")
 
 
@@ -202,6 +203,7 @@ def test_one_training_for_all_sizes():
 )
 def test_refused(args):
     """No size, a size that cannot hold bytes and special tokens, or an empty text are a ValueError."""
+    holds({"text": {256: 1.0}}, "abc", {"text": "abc"}, [256])
     check.raises(ValueError, compression.compression_curve, *args)
 
 
@@ -257,5 +259,6 @@ def test_says_what_is_seen():
 
 def test_nothing_to_draw():
     """No curve, or one without a point, is a ValueError."""
+    drawn()
     check.raises(ValueError, compression.plot_compression, {})
     check.raises(ValueError, compression.plot_compression, {"stories": CURVES["stories"], "Python": {}})
