@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     command("bench", maintain, maintain.bench, "the benchmarks")
     command("skeletons", maintain, maintain.skeletons, "for maintainers: make the skeletons from the solutions")
     command("figures", maintain, maintain.figures, "for maintainers: draw the lessons' figures")
+    command("notebooks", maintain, maintain.notebooks, "for maintainers: run the notebooks anew")
     command("mutate", maintain, maintain.mutate, "for maintainers: what the graders let through")
     return top
 

@@ -6,9 +6,16 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+import matplotlib
+from IPython.core.getipython import get_ipython  # type: ignore[import-not-found]
 from IPython.display import HTML  # type: ignore[import-not-found] - there is one wherever a notebook runs
 
-from bootcamp.drawing import INK, TOKENS, visible
+from bootcamp.drawing import INK, STYLE, TOKENS, visible
+
+if shell := get_ipython():
+    shell.run_line_magic("matplotlib", "inline")  # a figure at the end of a cell is shown as a picture
+    shell.run_line_magic("config", "InlineBackend.rc = {}")
+    matplotlib.rcParams.update(STYLE)  # type: ignore[call-overload, arg-type]
 
 
 def show_pieces(*rows: Iterable[str] | tuple[str, Iterable[str]]) -> HTML:

@@ -95,7 +95,11 @@ def put(target: str, origin: str, names: Sequence[str], file: str, helpers: Sequ
             imports = [piece.last for each, piece in there.items() if each.startswith("import ")]
             after = max(imports, default=0)
             lines[after:after] = text
-        elif "." not in name and name in helpers and (known := [there[each].first for each in names if each in there and "." not in each]):
+        elif (
+            "." not in name
+            and name in helpers
+            and (known := [there[each].first for each in names if each in there and "." not in each])
+        ):
             lines[min(known) - 1 : min(known) - 1] = [*text, "", ""]
         elif "." in name and (parent := there.get(name.rpartition(".")[0])):
             lines[parent.last : parent.last] = ["", *text]

@@ -92,6 +92,43 @@ def figures(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_notebooks_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stage", nargs="?", help="the notebook of one stage; of all if not given")
+
+
+def notebooks(arguments: argparse.Namespace) -> int:
+    """Run the notebooks from the top, and keep what their cells show."""
+    stages = [course.stage_named(arguments.stage)] if arguments.stage else course.stages()
+    for stage in stages:
+        path = stage.folder / "explore.ipynb"
+        say(f"running {path.relative_to(course.ROOT).as_posix()}")
+        progress.write_text(path, run_notebook(path))
+    return 0
+
+
+def run_notebook(path: Path) -> str:
+    """Run a notebook from the top, and give it with what its cells show.
+
+    Raises:
+        CourseError: a cell fails; which, and why.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.metadata = {}
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, record_timing=False)
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise course.CourseError(f"a cell of {path.name} fails: {error}") from None
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}  # not the version that it happened to run on
+    return nbformat.writes(notebook) + "\n"
+
+
 def add_mutate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="*", metavar="STAGE|EXERCISE", help="such as 1 or 1.4; all if not given")
     parser.add_argument("--sample", type=int, metavar="N", help="only every N-th mutant")
