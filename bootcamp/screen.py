@@ -66,16 +66,22 @@ def failure_panel(result: ExerciseResult, lesson: str) -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim", no_wrap=True)
     body.add_column(overflow="fold")
-    body.add_row("the claim", escape(test.claim))
+    if not test.failure.message.startswith("Python cannot read"):
+        body.add_row("the claim", escape(test.claim))
     body.add_row("the finding", Text(test.failure.message, style="bold"))
     for label, text in _rows(test.failure):
         body.add_row(label, Text(text, style=STYLES.get(label, "default")))
     if result.mistake:
         body.add_row("looks like", Text(result.mistake, style="bold magenta"))
         body.add_row("", Text(result.mistake_hint))
+    besides = []
     failed = sum(each.outcome == "failed" for each in result.tests)
     if failed > 1:
-        body.add_row("besides", f"{failed - 1} more of its {len(result.tests)} tests fail")
+        besides.append(f"{failed - 1} more of its {len(result.tests)} tests fail")
+    if waiting := [each for each in result.tests if each.outcome == "todo"]:
+        besides.append(f"{len(waiting)} wait for what is still to write: {', '.join(result.to_write)}")
+    if besides:
+        body.add_row("besides", escape("; ".join(besides)))
     if result.beneath:
         body.add_row("beneath", f"the reference stood in for {', '.join(result.beneath)}, which is not complete")
     body.add_row("to go on", f"{command(f'hint {result.number}')}   {lesson}")

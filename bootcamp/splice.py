@@ -95,12 +95,9 @@ def put(target: str, origin: str, names: Sequence[str], file: str, helpers: Sequ
             imports = [piece.last for each, piece in there.items() if each.startswith("import ")]
             after = max(imports, default=0)
             lines[after:after] = text
-        elif (
-            "." not in name
-            and name in helpers
-            and (known := [there[each].first for each in names if each in there and "." not in each])
-        ):
-            lines[min(known) - 1 : min(known) - 1] = [*text, "", ""]
+        elif "." not in name and name in helpers and any(each in there for each in names if "." not in each):
+            before = min(there[each].first for each in names if each in there and "." not in each) - 1
+            lines[before:before] = [*text, "", ""]
         elif "." in name and (parent := there.get(name.rpartition(".")[0])):
             lines[parent.last : parent.last] = ["", *text]
         else:

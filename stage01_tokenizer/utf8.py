@@ -54,7 +54,10 @@ class StreamDecoder:
         self.pending = b""  # the bytes of a character that is not complete yet
 
     def feed(self, data: bytes) -> str:
-        """Take the next bytes; give the text that they complete, never half a character."""
+        """Take the next bytes; give the text that they complete, never half a character.
+
+        Bytes that no further byte can make a character are not kept: they become U+FFFD at once.
+        """
         # TODO 1.2: decode what is complete, and keep the rest for the next call
         raise NotImplementedError(
             "1.2 StreamDecoder.feed: decode what is complete, and keep the rest for the next call; "

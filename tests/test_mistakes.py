@@ -70,7 +70,8 @@ def _needs(stage: course.Stage, exercise: course.Exercise, number: str) -> bool:
 def test_is_recognised_in_other_hands(graders, path: Path, tmp_path: Path):
     stage = course.stage_named(path.parent.name)
     text = path.read_text(encoding="utf-8")
-    head = dict(line[2:].split(": ", 1) for line in text.splitlines()[:3])
+    heads = (line[2:].split(":", 1) for line in text.splitlines()[:3])
+    head = {key: value.strip() for key, value in heads}
     folder = tmp_path / stage.name
     shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / head["module"]).write_text(text, encoding="utf-8")

@@ -110,7 +110,7 @@ def row(result: ExerciseResult) -> Text:
         return line.append(f"{result.points:3} points", style="green")
     first = result.first_failure
     if result.status == "todo" and first and first.failure:
-        line.append(f"to write: {first.failure.message.partition(': ')[0].partition(' ')[2]}", style="dim")
+        line.append(f"to write: {', '.join(result.to_write)}", style="dim")
         return line.append(f" ({first.failure.line.partition(':')[0]})" if first.failure.line else "", style="dim")
     return line.append(f"{passed} of {len(result.tests)} tests pass", style="red")
 

@@ -9,8 +9,9 @@ reference solution.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bootcamp.grading.observe import closeness, difference, digest, show
@@ -77,7 +78,8 @@ def returns(expected: Any, function: Callable, *args: Any, why: str = "", **kwar
 def unchanged(function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call `function` and give what it returns, after a look at its arguments: it must not change them."""
     before = copy.deepcopy((args, kwargs))
-    got = function(*args, **kwargs)
+    with _named(function, before[0], before[1]):
+        got = function(*args, **kwargs)
     if differs := difference([*args, *kwargs.values()], [*before[0], *before[1].values()]):
         observed.append("changes its arguments")
         call = call_text(function, before[0], before[1])
@@ -98,7 +100,8 @@ def raises(
     names = " or ".join(each.__name__ for each in kinds)
     call = call_text(function, args, kwargs)
     try:
-        got = function(*args, **kwargs)
+        with _named(function, args, kwargs):
+            got = function(*args, **kwargs)
     except kinds as error:
         if isinstance(error, NotImplementedError) and NotImplementedError not in kinds:
             raise  # a RuntimeError by birth, but what it says is that nothing is written yet
@@ -111,6 +114,16 @@ def raises(
         return
     observed.append(["no error", digest(got)])
     raise Mismatch(f"no {names} was raised", call=call, expected=names, got=show(got), why=why)
+
+
+@contextlib.contextmanager
+def _named(function: Callable, args: Sequence, kwargs: dict[str, Any]) -> Iterator[None]:
+    """Let an error that a call raises say which call it was."""
+    try:
+        yield
+    except Exception as error:
+        error.__dict__.setdefault("call", call_text(function, args, kwargs))
+        raise
 
 
 def with_call(probe: Callable[[], None], call: str) -> None:
@@ -139,6 +152,7 @@ def for_all(cases: Iterable[Any], probe: Callable[[Any], None]) -> None:
             observed[:] = so_far
             if isinstance(error, Mismatch):
                 error.facts.setdefault("call", f"with {show(smallest)}")
+            error.__dict__.setdefault("call", f"with {show(smallest)}")
             raise error from None
 
 

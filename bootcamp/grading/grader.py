@@ -62,7 +62,7 @@ class Grader:
         self._scratch = Path(tempfile.mkdtemp(prefix="bootcamp-"))
         self._process: Process | None = None
         self._tests: list[dict[str, Any]] = []
-        self._signatures: dict[str, dict[str, TestResult]] = {}
+        self._signatures: dict[mistakes.Mistake, dict[str, TestResult]] = {}
 
     def __enter__(self) -> Grader:
         return self
@@ -129,11 +129,11 @@ class Grader:
         """What each known mistake of the exercise does in its tests."""
         found = {}
         for mistake in mistakes.of_exercise(self.stage, exercise.number):
-            if mistake.name not in self._signatures:
+            if mistake not in self._signatures:
                 with mistake.applied(self.stage) as folder:
                     tests = self.on_other_code(folder, exercise)
-                self._signatures[mistake.name] = {test.nodeid: test for test in tests}
-            found[mistake] = list(self._signatures[mistake.name].values())
+                self._signatures[mistake] = {test.nodeid: test for test in tests}
+            found[mistake] = list(self._signatures[mistake].values())
         return found
 
     def on_other_code(
@@ -229,7 +229,12 @@ class Grader:
             try:
                 event = process.next_event(seconds + GRACE)
             except TimeoutError:
-                self._lose(running or results[0], "timeout", folder, f"stopped after {seconds:.0f} s without an end")
+                self._lose(
+                    running or results[0],
+                    "timeout",
+                    folder,
+                    f"stopped after {seconds:.0f} s: an endless loop, or far too many steps",
+                )
                 return results
             if event is None:
                 self._lose(running or results[0], "crash", folder)

@@ -115,6 +115,8 @@ def difference(got: Any, expected: Any, at: str = "") -> str:
 def _difference_in_text(got: Any, expected: Any, at: str) -> str:
     if got == expected:
         return ""
+    if at and len(got) <= 40 and len(expected) <= 40:  # a token among others is seen at one glance
+        return f"at {at}: expected {expected!r}, got {got!r}"
     unit = "character" if isinstance(expected, str) else "byte"
     place = f"in {at}, " if at else ""
     i = next((i for i, (one, other) in enumerate(zip(got, expected)) if one != other), min(len(got), len(expected)))

@@ -108,7 +108,12 @@ def explain(error: BaseException, folder: str) -> Failure:
     last = text.strip().splitlines()[-1:] or [""]
     said = f"{type(error).__name__}: {last[0][:500]}" if last[0] else type(error).__name__
     if graded:
-        return Failure("error", f"the code raised {said}", line=line)
+        why = (
+            "The pattern language of `re` is smaller; the package `regex` knows \\p."
+            if "bad escape \\p" in said
+            else ""
+        )
+        return Failure("error", f"the code raised {said}", call=getattr(error, "call", ""), line=line, why=why)
     frames = traceback.extract_tb(error.__traceback__)
     used = next((frame.line for frame in reversed(frames) if exercise_of(frame.filename)), "")
     return Failure("error", f"what came back cannot be used: {said}", call=used or "")

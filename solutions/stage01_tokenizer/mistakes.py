@@ -316,11 +316,11 @@ MISTAKES = [
                 "        end = len(data) - _unfinished(data)\n"
                 "        self.pending = data[end:]\n"
                 '        return data[:end].decode("utf-8", errors="replace")\n',
-                "        try:\n"
-                '            text, self.pending = data.decode("utf-8"), b""\n'
-                "        except UnicodeDecodeError:\n"
-                '            text, self.pending = "", data\n'
-                "        return text\n",
+                "        if _unfinished(data):\n"
+                "            self.pending = data\n"
+                '            return ""\n'
+                '        self.pending = b""\n'
+                '        return data.decode("utf-8", errors="replace")\n',
             ),
         ),
     ),
@@ -473,7 +473,10 @@ MISTAKES = [
         "of special tokens that start at one place, the one that is listed first is taken",
         "The first alternative that matches wins: join them in the order of longest_first, not as they were given.",
         "pretokenize.py",
-        simple(SPLIT, ("for token in longest_first", "for token in special_tokens")),
+        (
+            ("longest_first = sorted(special_tokens, key=len, reverse=True)", "longest_first = list(special_tokens)"),
+            *simple(SPLIT),
+        ),
     ),
     Mistake(
         "1.3",
@@ -582,7 +585,7 @@ MISTAKES = [
     ),
     Mistake(
         "1.4",
-        "a token that was merged is used again for the next pair",
+        "the second token of a merged pair stays in the word",
         "A merged pair takes two steps: go on behind both its tokens.",
         "bpe.py",
         (("            i += 2\n", "            i += 1\n"),),
@@ -1282,7 +1285,12 @@ MISTAKES = [
         "a tie goes to the smallest pair",
         "heapq gives the smallest entry first, of counts that are negative as well as of pairs. Turn the bytes around too.",
         "bpe_fast.py",
-        (('token.translate(INVERTED).decode("latin-1") + "\\u0100"', 'token.decode("latin-1")'),),
+        (
+            (
+                'token.translate(INVERTED).decode("latin-1") + "\\u0100"',
+                '"".join(chr(byte + 1) for byte in token) + "\\0"',
+            ),
+        ),
     ),
     Mistake(
         "1.7",

@@ -48,8 +48,8 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
 def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
     """Cut `text` around its special tokens, each a piece of its own.
 
-    Where several special tokens start at one place, the longest is taken. The pieces are never
-    empty, and joined they are `text` again.
+    Of special tokens that overlap, the one that starts first is taken; of those that start at one place,
+    the longest. The pieces are never empty, and joined they are `text` again.
 
     Raises:
         ValueError: a special token is empty.

@@ -60,7 +60,7 @@ def test_ties_in_order_of_the_words():
 def test_unknown_words_are_id_0():
     """A word without an id is encoded as 0, and takes its place in the list like any other."""
     tokenizer = words.WordTokenizer.train(["a a b"], vocab_size=9)
-    check.returns([1, 0, 2, 0], tokenizer.encode, "a x b y")
+    check.returns([1, 0, 2, 0], tokenizer.encode, "a x b y", why="After train(['a a b'], 9), a is 1 and b is 2.")
 
 
 def test_vocab_size_counts_the_unknown_word():
@@ -83,7 +83,9 @@ def test_smaller_than_asked():
 def test_any_white_space_separates():
     """White space of any kind separates words, however much of it stands together."""
     tokenizer = words.WordTokenizer.train(["  a\ta\n\nb  \r\n"], vocab_size=9)
-    check.returns([1, 2, 1], tokenizer.encode, " a   b\n\ta ")
+    given = "train(['  a\\ta\\n\\nb  \\r\\n'], 9)"
+    check.equal(vocabulary(tokenizer, 4), ["<unk>", "a", "b"], f"the words of ids 0, 1, … after {given}")
+    check.returns([1, 2, 1], tokenizer.encode, " a   b\n\ta ", why=f"After {given}, a is 1 and b is 2.")
     check.returns([], tokenizer.encode, "")
     check.returns([], tokenizer.encode, " \n ")
     check.returns([1, 2, 1], tokenizer.encode, "a\u3000b\u00a0a")

@@ -290,6 +290,16 @@ def test_every_way_to_cut_what_is_no_utf_8():
             check.equal("".join(fed(pieces)), text, f"{calls(pieces)}, joined")
 
 
+def test_what_can_never_be_a_character_is_not_kept():
+    """Bytes that no further byte can make a character come back as U+FFFD at once."""
+    for data in NEVER:
+        why = "No byte that may come makes a character of these; so there is nothing to wait for."
+        check.equal(fed([data]), [BAD * len(data), ""], calls([data]), why=why)
+    for pieces in ([b"\xe0", b"\x80"], [b"\xed", b"\xa0"], [b"\xf0", b"\x8f"], [b"\xf4", b"\x90"]):
+        why = "After this first byte not every second byte is allowed (The Unicode Standard, table 3-7)."
+        check.equal(fed(pieces), ["", BAD * 2, ""], calls(pieces), why=why)
+
+
 @pytest.mark.parametrize("byte", [0x80, 0xFF, 0xC0])
 def test_bytes_do_not_pile_up(byte):
     """Bytes that can never become a character are not kept until the end."""

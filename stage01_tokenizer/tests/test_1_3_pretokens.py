@@ -242,10 +242,17 @@ def test_an_empty_special_token_is_refused():
     check.raises(ValueError, pretokenize.split_special, "a<s>", ["<s>", ""])
 
 
+def test_special_tokens_that_overlap():
+    """Of special tokens that overlap, the one that starts first is taken, however long the others are."""
+    why = "Read from the left: the first place where a special token starts decides."
+    check.returns(["ab", "cd"], pretokenize.split_special, "abcd", ["ab", "bcd"], why=why)
+    check.returns(["x", "<s>", "<x"], pretokenize.split_special, "x<s><x", ["<s>", "><x"], why=why)
+
+
 @pytest.mark.varied
 def test_random_special_tokens(rng):
     """In random texts, the longest special token is taken at each place, and nothing is lost."""
-    tokens = ["<|e", "<|end|>", "<|end|>.", "<|endoftext|>", "<|.*", "<|\n|>"]
+    tokens = ["<|e", "<|end|>", "<|end|>.", "<|endoftext|>", "<|.*", "<|\n|>", ">a", "> b<|e"]
     for size in range(1, 25):
         specials = rng.sample(tokens, rng.randint(1, len(tokens)))
         text = "".join(rng.choices([*tokens, "a", " b", "|>", ".", "<", "nd"], k=size))

@@ -83,6 +83,14 @@ def test_a_tie_of_tokens_that_begin_alike():
     expected = [(b"b", b"a"), (b"ba", b"y"), (b"b", b"x")]
     why = "(ba, y) and (b, x) tie, and b'ba' > b'b'."
     check.equal(merges_of(counts, 3), expected, f"the merges of train_bpe_fast({counts}, 259)", why=why)
+    counts = {"aa": 20, "baa": 2, "ba": 9, "baz": 2}
+    expected = [(b"a", b"a"), (b"b", b"a"), (b"ba", b"z"), (b"b", b"aa")]
+    why = "(ba, z) and (b, aa) tie, and b'ba' > b'b'."
+    check.equal(merges_of(counts, 4), expected, f"the merges of train_bpe_fast({counts}, 260)", why=why)
+    counts = {"xa": 5, "xab": 2, "xz": 2}
+    expected = [(b"x", b"a"), (b"xa", b"b"), (b"x", b"z")]
+    why = "(xa, b) and (x, z) tie. What they spell would put xz first, but xa > x."
+    check.equal(merges_of(counts, 3), expected, f"the merges of train_bpe_fast({counts}, 259)", why=why)
 
 
 def test_counts_fall_when_a_merge_takes_their_places():

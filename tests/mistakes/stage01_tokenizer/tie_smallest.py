@@ -34,12 +34,8 @@ def merge_pair(word: Word, pair: Pair) -> Word:
 
 def train_bpe(text: str, vocab_size: int, special_tokens: Sequence[str] = ()) -> tuple[dict[int, bytes], list[Pair]]:
     merge_count = room_for_merges(vocab_size, special_tokens)
-    pieces = [
-        piece
-        for part in split_special(text, special_tokens)
-        if part not in special_tokens
-        for piece in pretokenize(part)
-    ]
+    parts = [part for part in split_special(text, special_tokens) if part not in special_tokens]
+    pieces = [piece for part in parts for piece in pretokenize(part)]
     words = {piece: tuple(bytes([byte]) for byte in piece.encode()) for piece in pieces}
     how_often = Counter(pieces)
     merges: list[Pair] = []

@@ -1,6 +1,6 @@
 # module: bpe.py
 # exercise: 1.4
-# name: a token that was merged is used again for the next pair
+# name: the second token of a merged pair stays in the word
 from __future__ import annotations
 
 from collections import Counter
@@ -22,15 +22,8 @@ def count_pairs(words: Mapping[Word, int]) -> Counter[Pair]:
 
 def merge_pair(word: Word, pair: Pair) -> Word:
     merged = []
-    used = False
     for i, token in enumerate(word):
-        if word[i : i + 2] == pair:
-            merged.append(pair[0] + pair[1])
-            used = True
-        elif used:
-            used = False
-        else:
-            merged.append(token)
+        merged.append(token + pair[1] if word[i : i + 2] == pair else token)
     return tuple(merged)
 
 
