@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def chunk_boundaries(file: BinaryIO, chunks: int, split_token: bytes) -> list[int]:
     """Find where to cut a file into chunks of about the same size, each of which ends where a document ends.
 
-    Only the parts of the file around the cuts are read, from each fair place up to the next end of a document.
+    Only the parts of the file around the cuts are read, from each fair place up to the next end of a document, and
+    no part twice.
 
     Args:
         file: a file that is open for reading bytes; where it stands does not matter.

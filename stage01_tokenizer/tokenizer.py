@@ -55,7 +55,7 @@ class Tokenizer:
     ) -> None:
         """Take a vocabulary and merges, as `train_bpe` gives them.
 
-        A special token that is not in the vocabulary is added to it, with the next free id. Where several ids
+        A special token that is not in the vocabulary is added to it, with the id above the highest. Where several ids
         have the same bytes, a special token has the highest of them, and ordinary text gets the lowest.
 
         Raises:
@@ -117,7 +117,8 @@ class Tokenizer:
     def save(self, path: StrPath) -> None:
         """Write all that makes this tokenizer to a JSON file that a person can read; or leave `path` as it was.
 
-        Bytes are written as in GPT-2's files, each as one character that can be seen: the space as Ġ.
+        All ids are kept, those with the same bytes too. Bytes are written as in GPT-2's files, each as one character
+        that can be seen: the space as Ġ.
         """
         # TODO 1.6: write another file beside it, and put that in its place when it is complete
         raise NotImplementedError(
@@ -130,6 +131,7 @@ class Tokenizer:
         """Read what `save` wrote.
 
         Raises:
+            OSError: the file cannot be opened.
             ValueError: the file is damaged, or no saved tokenizer; which file, and what is wrong with it.
         """
         # TODO 1.6: read the file, look at what it holds, and build the tokenizer
@@ -147,6 +149,7 @@ class Tokenizer:
             merges_txt: a line with the version, then a merge a line (`merges.txt`, first called `vocab.bpe`).
 
         Raises:
+            OSError: a file cannot be opened.
             ValueError: a file is not what it should be; which, and what is wrong with it.
         """
         # TODO 1.6: write the bytes as GPT-2 does, and turn that around; only the first line is no merge

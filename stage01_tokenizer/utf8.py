@@ -56,7 +56,7 @@ class StreamDecoder:
     def feed(self, data: bytes) -> str:
         """Take the next bytes; give the text that they complete, never half a character.
 
-        Bytes that no further byte can make a character are not kept: they become U+FFFD at once.
+        Bytes that no further byte can make a character are not waited for: they become U+FFFD.
         """
         # TODO 1.2: decode what is complete, and keep the rest for the next call
         raise NotImplementedError(

@@ -21,7 +21,8 @@ REACH = 256  # how far a pattern may look beyond the place where it cuts
 def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     """Cut `text` into pre-tokens: the matches of `pattern`, and what lies between two matches.
 
-    The pieces are never empty, and joined they are `text` again, whatever the pattern.
+    The pieces are never empty, and joined they are `text` again, whatever the pattern. A match of no length cuts,
+    and is no piece.
 
     >>> pretokenize("Low, lower!  It's 2026.")
     ['Low', ',', ' lower', '!', ' ', ' It', "'s", ' 2026', '.']
@@ -79,8 +80,8 @@ def stretches(
     one chunk ended and the next began: in a special token, in 're, in white space. Never more is in memory than a
     chunk and a few times the longest piece.
 
-    This holds if, to cut at a place, the pattern looks at no more than 256 characters on either side and the
-    two pieces behind it, as the patterns of GPT-2, GPT-4 and their like do.
+    This holds if, to cut at a place, the pattern looks at no more than REACH characters on either side and the
+    two pieces that follow, as the patterns of GPT-2, GPT-4 and their like do.
 
     >>> "|".join(stretches(["We'", "re  he", "re<|e", "nd|>!"], ["<|end|>"]))
     "We're  here<|end|>!"

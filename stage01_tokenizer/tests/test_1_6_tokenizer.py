@@ -6,12 +6,15 @@ import tracemalloc
 from itertools import chain, repeat
 
 import pytest
+import regex
 
 from bootcamp.grading import check, written
 
 tokenizer = written("stage01_tokenizer.tokenizer")
+pretokenize = written("stage01_tokenizer.pretokenize")
 
 END = "<|end|>"
+GPT2 = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 
 def pairs(*texts):
@@ -268,9 +271,32 @@ def test_vocab_size_where_ids_have_gaps():
 def test_token_with_two_ids():
     """Where two ids have the same bytes, ordinary text gets the lower one."""
     merges = pairs("a b")
-    vocab = {258: b"ab", 257: b"cd", 256: b"ab"} | numbered()
+    twice = {256: b"ab", 257: b"cd", 258: b"ab"}
     why = "The vocabulary has b'ab' as 256 and as 258."
-    check.returns([256, 97], tokenizer.Tokenizer(vocab, merges).encode, "aba", why=why)
+    for vocab in (numbered() | twice, {id: twice[id] for id in (258, 257, 256)} | numbered()):
+        one = tokenizer.Tokenizer(vocab, merges)
+        check.returns([256, 97], one.encode, "aba", why=why)
+        check.returns("abab", one.decode, [258, 256], why=why)
+
+
+def test_special_token_with_two_ids():
+    """Where a special token has the bytes of several ids, it is the highest of them."""
+    one = tokenizer.Tokenizer(numbered() | {256: b"a", 257: b"b"}, [], ["a"])
+    why = "The vocabulary has b'a' as 97 and as 256, and 'a' is a special token."
+    check.equal(dict(one.special_ids), {"a": 256}, "special_ids", why=why)
+    check.returns([98, 256], one.encode, "ba", why=why)
+
+
+def test_new_ids_are_above_all_others():
+    """A special token that is not in the vocabulary gets the id above the highest, where ids have gaps too."""
+    for vocab, id in (
+        ({byte + 1: bytes([byte]) for byte in range(256)}, 257),
+        (numbered() | {300: b"ab"}, 301),
+    ):
+        one = tokenizer.Tokenizer(vocab, [], [END])
+        why = f"The highest id of the vocabulary is {id - 1}; {END!r} is not in it."
+        check.equal(dict(one.special_ids), {END: id}, "special_ids", why=why)
+        check.returns("\xff" + END, one.decode, [*one.encode("\xff"), id], why=why)
 
 
 def test_only_its_own_special_tokens():
@@ -283,177 +309,6 @@ def test_takes_what_it_is_given_and_leaves_it():
     """Making a tokenizer changes neither the vocabulary nor the merges that it is made from."""
     one = check.unchanged(tokenizer.Tokenizer, numbered(pairs("a b")), pairs("a b"), [END])
     check.returns([256, 257], one.encode, f"ab{END}")
-
-
-# -- streams
-
-
-def streamed(one, chunks):
-    """The ids of a stream of chunks."""
-    return list(one.encode_iterable(iter(chunks)))
-
-
-def sensitive(letters, specials=(), **more):
-    """A tokenizer in which any cut at a wrong place shows: each two of the letters merge."""
-    merges = [(one.encode(), other.encode()) for one in letters for other in letters]
-    return made(merges, specials, **more)
-
-
-# text, the letters that merge, special tokens
-STREAMS = [
-    ("ab ab", "ab ", []),
-    ("It'll we've l's", "Itlwevs' ", []),
-    ("a'll'", "al'", []),
-    ("a   b    c  ", "abc ", []),
-    ("a \n b\n\n  \nc", "abc \n", []),
-    ("12a1 1-- -a", "12a- ", []),
-    ("é日😀 é日😀", "a ", []),
-    (f"a  {END}b {END}{END}a", "ab ", [END]),
-    ("a<|x|><|x|><|x|>b<|x", "ab<|", ["<|x|>", "<|x|><|x|>"]),
-    ("xabcxabxaabcd", "abcdx", ["ab", "abcd"]),
-    ("a'<s>ll'<s>s", "als'", ["<s>"]),
-    ("ab\n\nab \n\nb", "ab \n", ["\n\n"]),
-]
-
-
-def same_as_whole(one, chunks, whole):
-    check.equal(streamed(one, chunks), whole, f"the ids of the stream {chunks}, as in the whole text")
-
-
-@pytest.mark.parametrize("special", [False, True], ids=["plain", "special"])
-def test_stream_of_two_chunks(special):
-    """A stream has the same ids as the whole text, wherever the text is cut in two."""
-    for text, letters, specials in STREAMS:
-        if bool(specials) == special:
-            one = sensitive(letters, specials)
-            whole = one.encode(text)
-            for cut in range(len(text) + 1):
-                same_as_whole(one, [text[:cut], text[cut:]], whole)
-
-
-def test_stream_of_characters():
-    """A stream has the same ids as the whole text, if it comes character by character, with nothing between some."""
-    for text, letters, specials in STREAMS:
-        one = sensitive(letters, specials)
-        whole = one.encode(text)
-        same_as_whole(one, [*text], whole)
-        same_as_whole(one, [*chain.from_iterable(zip(text, repeat("")))], whole)
-
-
-# The pattern of a later tokenizer, with digits in threes and line ends apart.
-LATER_PATTERN = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
-)
-
-
-def test_stream_with_another_pattern():
-    """A stream has the same ids as the whole text with another pattern too."""
-    streams = [*STREAMS, ("1234567 12345678", "1234 ", []), ("a \n \n- \r\n b", "ab- \r\n", [])]
-    for pattern in (LATER_PATTERN, r"\S+\s*", r"[a-z]+"):
-        for text, letters, specials in streams:
-            one = sensitive(letters, specials, pattern=pattern)
-            whole = one.encode(text)
-            for chunks in ([*text], [text[: len(text) // 2], text[len(text) // 2 :]]):
-                what = f"the ids of the stream {chunks}, as in the whole text"
-                check.equal(streamed(one, chunks), whole, what, why=f"The pattern is {pattern}.")
-
-
-def test_stream_of_nothing():
-    """A stream without a chunk, or of empty ones, has no ids."""
-    check.equal(streamed(made(), []), [], "the ids of the stream []")
-    check.equal(streamed(made(), ["", ""]), [], "the ids of the stream ['', '']")
-
-
-@pytest.mark.varied
-def test_stream_cut_anywhere(rng):
-    """On random texts, cut at random places, a stream has the same ids as the whole."""
-    specials = ["<s>", "<s><s>", "a<s>"]
-    one, other = sensitive("abls' <\n", specials), sensitive("abls' <", [*specials, "\n"])
-
-    def probe(chunks):
-        same_as_whole(one, chunks, one.encode("".join(chunks)))
-        same_as_whole(other, chunks, other.encode("".join(chunks)))
-
-    def chunk(length):
-        return "".join(rng.choice(["a", "b", "l", "s", "'", " ", " ", "<", "<s>", "\n"]) for _ in range(length))
-
-    check.for_all([[chunk(rng.randint(0, 4)) for _ in range(size)] for size in range(2, 40)], probe)
-
-
-BUFFER = 1 << 16  # a place where a buffer may well end, and a stream be cut
-
-
-def long_streams(rng):
-    """Texts with something nasty around that place, each with the size of the chunks that it comes in."""
-    for nasty in ("xa<s><s>b", "a'll's", "b   b", "b\n\n  \nb"):
-        for cut in range(len(nasty) + 1):
-            yield "b" * (300 - cut), nasty + " b" * 10, BUFFER
-    atoms = ["a", "b", "ls", "'", "'ll", "'s", " ", " ", "  ", "\n", "<"]
-    for place in range(20):
-        special = ["<s>", "<s", "a<s>"] if place % 2 else []
-        around = [rng.choice(atoms + special) for _ in range(400)]
-        around.insert(rng.randint(200, 300), rng.choice(["", "b" * 300, " " * 300]))
-        yield "".join(around[:300]), "".join(around[300:]), rng.choice([1 << 12, BUFFER, 2 * BUFFER])
-
-
-@pytest.mark.varied
-@pytest.mark.parametrize("pattern", ["published", "later"])
-def test_long_stream(pattern, rng):
-    """A stream that is longer than a buffer has the same ids as the whole text."""
-    pad = "<|" + "pad" * 20 + "|>"
-    more = {"pattern": LATER_PATTERN} if pattern == "later" else {}
-    one = sensitive("abls' <\n", [pad, "<s>", "<s><s>", "a<s>"], **more)
-    for before, behind, step in long_streams(rng):
-        filled = pad * ((BUFFER - len(before)) // len(pad))
-        text = filled + "x" * (BUFFER - len(before) - len(filled)) + before + behind
-        chunks = [text[place : place + step] for place in range(0, len(text), step)]
-        got, whole = streamed(one, chunks), one.encode(text)
-        if got != whole:
-            place = next((i for i, (mine, other) in enumerate(zip(got, whole)) if mine != other), len(whole))
-            check.equal(
-                got[place : place + 6],
-                whole[place : place + 6],
-                f"the ids of a stream of {len(text):,} characters in chunks of {step:,}, from id {place:,} on",
-                why=f"The text there is {one.decode(whole[place - 4 : place + 6])!r}.",
-            )
-
-
-class Source:
-    """An endless stream of lines that knows how much of it was read, and ends in an error past a limit."""
-
-    def __init__(self, line, limit):
-        self.line, self.limit, self.read = line, limit, 0
-
-    def __iter__(self):
-        while self.read < self.limit:
-            self.read += len(self.line)
-            yield self.line
-        raise check.Mismatch(
-            f"not so: the first ids come before the stream has given {self.limit:,} characters",
-            why="encode_iterable has to give out the ids of what it has read, and then read on (`yield`).",
-        )
-
-
-def test_stream_is_lazy():
-    """A stream gives ids while its source still has more: it can be longer than memory, or without an end."""
-    source = Source("to be or not to be\n", 1 << 20)
-    ids = iter(made(pairs("_ b")).encode_iterable(source))
-    check.equal([next(ids) for _ in range(5)], [*b"to", 256, *b"e "], "the first five ids of an endless stream")
-
-
-def test_stream_keeps_nothing():
-    """What a stream takes in memory does not grow with its length."""
-    special = "<|" + "long " * 400 + "|>"  # much text in few ids
-    line, one = f"to be {special}\n", made(pairs("_ b"), [special])
-    for _ in one.encode_iterable(repeat(line, 50)):  # what is kept once for all
-        pass
-    tracemalloc.start()
-    for _ in one.encode_iterable(repeat(line, 1_000)):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    claim = f"a stream of 1,000 chunks of {len(line):,} characters takes less than 1,400,000 bytes on its way"
-    check.true(peak < 1_400_000, claim, got=f"{peak:,} bytes")
 
 
 # -- files
@@ -541,6 +396,13 @@ def test_ids_are_saved(tmp_path):
     why = "Here the vocabulary is {1000: b'\\x00', 999: b'\\x01', …, 744: b'ab', 743: b'abc'}."
     check.equal(one.encode("abca"), [743, 903], "the ids of 'abca' after save and load", why=why)
     check.equal(one.decode([743, 903]), "abca", "the text of [743, 903] after save and load", why=why)
+
+
+def test_tokens_with_the_same_bytes_are_saved(tmp_path):
+    """Two ids with the same bytes are both in the file."""
+    one = reloaded(tokenizer.Tokenizer(numbered() | {256: b"a", 257: b"a"}, []), tmp_path / "tokenizer.json")
+    check.returns("aaa", one.decode, [97, 256, 257])
+    check.equal(one.vocab_size, 258, "vocab_size")
 
 
 def test_two_loaded_tokenizers(tmp_path):
@@ -767,6 +629,18 @@ def test_incomplete_published_vocabulary(tmp_path):
         check.raises(ValueError, tokenizer.Tokenizer.from_gpt2, vocab, merges, why=why)
 
 
+def test_published_files_without_merges(tmp_path):
+    """A second file without a merge in it gives a tokenizer without merges."""
+    vocab, merges = published(tmp_path, [])
+    for content in ("#version: 0.2\n", ""):
+        merges.write_text(content, encoding="utf-8")
+        one = tokenizer.Tokenizer.from_gpt2(vocab, merges)
+        check.equal(
+            one.decode(one.encode("ab")), "ab", f"'ab', encoded and decoded, where merges.txt holds {content!r}"
+        )
+        check.equal(len(one.encode("ab")), 2, f"how many ids 'ab' has, where merges.txt holds {content!r}")
+
+
 def test_damaged_published_merges(tmp_path):
     """A second file with a line that is no merge is a ValueError that names the file."""
     vocab, merges = published(tmp_path)
@@ -776,3 +650,216 @@ def test_damaged_published_merges(tmp_path):
         damaged.write_text(f"#version: 0.2\nĠ t\n{line}\nĠ a\n", encoding="utf-8", newline="\n")
         why = f"The third line of the file is {line!r}."
         check.raises(ValueError, tokenizer.Tokenizer.from_gpt2, vocab, damaged, naming=["damaged.txt"], why=why)
+
+
+# -- streams
+
+
+def streamed(one, chunks):
+    """The ids of a stream of chunks."""
+    return list(one.encode_iterable(iter(chunks)))
+
+
+def sensitive(letters, specials=(), **more):
+    """A tokenizer in which any cut at a wrong place shows: each two of the letters merge."""
+    merges = [(one.encode(), other.encode()) for one in letters for other in letters]
+    return made(merges, specials, **more)
+
+
+# text, the letters that merge, special tokens
+STREAMS = [
+    ("ab ab", "ab ", []),
+    ("It'll we've l's", "Itlwevs' ", []),
+    ("a'll'", "al'", []),
+    ("a   b    c  ", "abc ", []),
+    ("a \n b\n\n  \nc", "abc \n", []),
+    ("12a1 1-- -a", "12a- ", []),
+    ("é日😀 é日😀", "a ", []),
+    (f"a  {END}b {END}{END}a", "ab ", [END]),
+    ("a<|x|><|x|><|x|>b<|x", "ab<|", ["<|x|>", "<|x|><|x|>"]),
+    ("xabcxabxaabcd", "abcdx", ["ab", "abcd"]),
+    ("a'<s>ll'<s>s", "als'", ["<s>"]),
+    ("ab\n\nab \n\nb", "ab \n", ["\n\n"]),
+]
+
+
+def same_as_whole(one, chunks, whole):
+    check.equal(streamed(one, chunks), whole, f"the ids of the stream {chunks}, as in the whole text")
+
+
+@pytest.mark.parametrize("special", [False, True], ids=["plain", "special"])
+def test_stream_of_two_chunks(special):
+    """A stream has the same ids as the whole text, wherever the text is cut in two."""
+    for text, letters, specials in STREAMS:
+        if bool(specials) == special:
+            one = sensitive(letters, specials)
+            whole = one.encode(text)
+            for cut in range(len(text) + 1):
+                same_as_whole(one, [text[:cut], text[cut:]], whole)
+
+
+def test_stream_of_characters():
+    """A stream has the same ids as the whole text, if it comes character by character, with nothing between some."""
+    for text, letters, specials in STREAMS:
+        one = sensitive(letters, specials)
+        whole = one.encode(text)
+        same_as_whole(one, [*text], whole)
+        same_as_whole(one, [*chain.from_iterable(zip(text, repeat("")))], whole)
+
+
+# The pattern of a later tokenizer, with digits in threes and line ends apart.
+LATER_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+
+
+def test_stream_with_another_pattern():
+    """A stream has the same ids as the whole text with another pattern too."""
+    streams = [*STREAMS, ("1234567 12345678", "1234 ", []), ("a \n \n- \r\n b", "ab- \r\n", [])]
+    for pattern in (LATER_PATTERN, r"\S+\s*", r"[a-z]+"):
+        for text, letters, specials in streams:
+            one = sensitive(letters, specials, pattern=pattern)
+            whole = one.encode(text)
+            for chunks in ([*text], [text[: len(text) // 2], text[len(text) // 2 :]]):
+                what = f"the ids of the stream {chunks}, as in the whole text"
+                check.equal(streamed(one, chunks), whole, what, why=f"The pattern is {pattern}.")
+
+
+def test_stream_of_nothing():
+    """A stream without a chunk, or of empty ones, has no ids."""
+    check.equal(streamed(made(), []), [], "the ids of the stream []")
+    check.equal(streamed(made(), ["", ""]), [], "the ids of the stream ['', '']")
+
+
+@pytest.mark.varied
+def test_stream_cut_anywhere(rng):
+    """On random texts, cut at random places, a stream has the same ids as the whole."""
+    specials = ["<s>", "<s><s>", "a<s>"]
+    one, other = sensitive("abls' <\n", specials), sensitive("abls' <", [*specials, "\n"])
+
+    def probe(chunks):
+        same_as_whole(one, chunks, one.encode("".join(chunks)))
+        same_as_whole(other, chunks, other.encode("".join(chunks)))
+
+    def chunk(length):
+        return "".join(rng.choice(["a", "b", "l", "s", "'", " ", " ", "<", "<s>", "\n"]) for _ in range(length))
+
+    check.for_all([[chunk(rng.randint(0, 4)) for _ in range(size)] for size in range(2, 40)], probe)
+
+
+BUFFER = 1 << 16  # a place where a buffer may well end, and a stream be cut
+
+
+def long_streams(rng):
+    """Texts with something nasty around that place, each with the size of the chunks that it comes in."""
+    for nasty in ("xa<s><s>b", "a'll's", "b   b", "b\n\n  \nb"):
+        for cut in range(len(nasty) + 1):
+            yield "b" * (300 - cut), nasty + " b" * 10, BUFFER
+    atoms = ["a", "b", "ls", "'", "'ll", "'s", " ", " ", "  ", "\n", "<"]
+    for place in range(20):
+        special = ["<s>", "<s", "a<s>"] if place % 2 else []
+        around = [rng.choice(atoms + special) for _ in range(400)]
+        around.insert(rng.randint(200, 300), rng.choice(["", "b" * 300, " " * 300]))
+        yield "".join(around[:300]), "".join(around[300:]), rng.choice([1 << 12, BUFFER, 2 * BUFFER])
+
+
+@pytest.mark.varied
+@pytest.mark.parametrize("pattern", ["published", "later"])
+def test_long_stream(pattern, rng):
+    """A stream that is longer than a buffer has the same ids as the whole text."""
+    pad = "<|" + "pad" * 20 + "|>"
+    more = {"pattern": LATER_PATTERN} if pattern == "later" else {}
+    one = sensitive("abls' <\n", [pad, "<s>", "<s><s>", "a<s>"], **more)
+    for before, behind, step in long_streams(rng):
+        filled = pad * ((BUFFER - len(before)) // len(pad))
+        text = filled + "x" * (BUFFER - len(before) - len(filled)) + before + behind
+        chunks = [text[place : place + step] for place in range(0, len(text), step)]
+        got, whole = streamed(one, chunks), one.encode(text)
+        if got != whole:
+            place = next((i for i, (mine, other) in enumerate(zip(got, whole)) if mine != other), len(whole))
+            check.equal(
+                got[place : place + 6],
+                whole[place : place + 6],
+                f"the ids of a stream of {len(text):,} characters in chunks of {step:,}, from id {place:,} on",
+                why=f"The text there is {one.decode(whole[place - 4 : place + 6])!r}.",
+            )
+
+
+class Source:
+    """An endless stream of lines that knows how much of it was read, and ends in an error past a limit."""
+
+    def __init__(self, line, limit):
+        self.line, self.limit, self.read = line, limit, 0
+
+    def __iter__(self):
+        while self.read < self.limit:
+            self.read += len(self.line)
+            yield self.line
+        raise check.Mismatch(
+            f"not so: the first ids come before the stream has given {self.limit:,} characters",
+            why="encode_iterable has to give out the ids of what it has read, and then read on (`yield`).",
+        )
+
+
+def test_stream_is_lazy():
+    """A stream gives ids while its source still has more: it can be longer than memory, or without an end."""
+    source = Source("to be or not to be\n", 1 << 20)
+    ids = iter(made(pairs("_ b")).encode_iterable(source))
+    check.equal([next(ids) for _ in range(5)], [*b"to", 256, *b"e "], "the first five ids of an endless stream")
+
+
+def test_stream_keeps_nothing():
+    """What a stream takes in memory does not grow with its length."""
+    special = "<|" + "long " * 400 + "|>"  # much text in few ids
+    line, one = f"to be {special}\n", made(pairs("_ b"), [special])
+    for _ in one.encode_iterable(repeat(line, 50)):  # what is kept once for all
+        pass
+    tracemalloc.start()
+    for _ in one.encode_iterable(repeat(line, 1_000)):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    claim = f"a stream of 1,000 chunks of {len(line):,} characters takes less than 1,400,000 bytes on its way"
+    check.true(peak < 1_400_000, claim, got=f"{peak:,} bytes")
+
+
+# -- stretches
+
+
+def cut_by_hand(text, specials):
+    """The pieces of a text that lies in memory: its special tokens, and GPT-2's pre-tokens between them."""
+    special = "|".join(map(regex.escape, sorted(specials, key=len, reverse=True)))
+    parts = regex.split(f"({special})", text) if special else [text]
+    return [piece for part in parts for piece in ([part] if part in specials else regex.findall(GPT2, part))]
+
+
+def cut_in_two(before, text, specials, step=1):
+    """Hold the stretches of a text, cut in two at each place, to the pieces of the whole."""
+    whole = cut_by_hand(before + text, specials)
+    for cut in range(0, len(text) + 1, step):
+        found = list(pretokenize.stretches(iter([before + text[:cut], text[cut:]]), specials))
+        pieces = [piece for part in found for piece in cut_by_hand(part, specials)]
+        if pieces != whole:
+            what = f"the pieces of the stretches of {len(before):,} other characters and {text!r}, cut before {cut}"
+            check.equal(pieces[1:], whole[1:], what, why="Each stretch is cut by itself, as if it were the whole text.")
+
+
+@pytest.mark.parametrize("size", [0, 70_000, 140_000])
+def test_stretches_behind_much_text(size):
+    """However much text came before, a stretch ends only where nothing that comes changes the pieces."""
+    before = "x" * size + " y" * 8
+    for text, _, specials in STREAMS:
+        cut_in_two(before, text, specials)
+
+
+@pytest.mark.parametrize("size", [0, 70_000])
+def test_stretches_around_a_long_special_token(size):
+    """A special token is waited for to its end, even if it is longer than all that pre-tokens look at."""
+    long = "<|" + "a long way " * 60 + "|>"
+    cut_in_two("x" * size + " y" * 8, f"a  {long} b", [long, "<|"], step=41)
+
+
+def test_stretches_of_one_long_piece():
+    """Two million dashes in small chunks are cut a few times, not anew with each chunk."""
+    found = list(pretokenize.stretches(repeat("-" * 200, 10_000)))
+    check.equal(sum(map(len, found)), 2_000_000, "how many characters the stretches of 10,000 times 200 dashes have")

@@ -282,13 +282,15 @@ def bystanders(rng, size):
     return {"".join(chr(rng.randrange(0xE9, 0x800)) for _ in range(3)): 1 for _ in range(size)}
 
 
-def touches_only_what_changes(rng):
+def touches_only_what_changes(rng, as_text=False):
     """Watch how much more work the same merges are beside more words that they leave alone."""
-    busy = {"".join(rng.choice("abcd") for _ in range(5)): 20_000 + place for place in range(12)}
+    often = 40 if as_text else 20_000
+    busy = {"".join(rng.choice("abcd") for _ in range(5)): often + place for place in range(12)}
     lines = {}
     for size in (100, 1000):
-        others = bystanders(rng, size)
-        one, many = (lines_run(merges_of, busy | others, count) for count in (1, 21))
+        words = busy | bystanders(rng, size)
+        source = " ".join(word for word, count in words.items() for _ in range(count)) if as_text else words
+        one, many = (lines_run(merges_of, source, count) for count in (1, 21))
         lines[size] = many - one
     check.true(
         lines[1000] < 2 * lines[100] + 2000,
@@ -302,6 +304,11 @@ def touches_only_what_changes(rng):
 def test_touches_only_what_changes(rng):
     """What a merge costs does not grow with the words that it leaves as they are."""
     touches_only_what_changes(rng)
+
+
+def test_touches_only_what_changes_in_a_text(rng):
+    """The same holds for a text as for counts."""
+    touches_only_what_changes(rng, as_text=True)
 
 
 @pytest.mark.varied

@@ -146,6 +146,19 @@ def test_only_the_parts_around_the_cuts_are_read():
     )
 
 
+def test_a_long_document_is_read_once():
+    """A document that reaches over many fair places is not read anew from each of them."""
+    data = b"one" + TOKEN + b"x" * 4_000_000
+    file = Watched(data)
+    check.equal(list(parallel.chunk_boundaries(file, 16, TOKEN))[1:-1], [], "the cuts in a document of 4 MB")
+    check.true(
+        file.taken < 6_000_000,
+        "of a document of 4 MB, 16 chunks read no part twice",
+        got=f"{file.taken:,} bytes were read",
+        why="Where the search from one fair place ends, the search for the next boundary may go on.",
+    )
+
+
 @pytest.mark.varied
 def test_token_anywhere():
     """A split token is found wherever it stands, also across the seam of two blocks in which the file is read."""
@@ -300,7 +313,7 @@ def test_workers_are_processes(tmp_path, rng):
     text = documents(rng, 2000)
     with noted_processes() as started:
         same(count(tmp_path, text, [END], workers=2), by_hand(text, [END]), "the counts of 2,000 random documents")
-    why = "Python runs one thread at a time, so that threads would take as long as one worker."
+    why = "Hand `workers` on to in_processes. Threads would not do: Python runs one of them at a time."
     check.true(len(started) >= 2, "for workers=2, two processes are started", got=f"{len(started)} are", why=why)
     gc.collect()
     deadline = time.monotonic() + 3

@@ -102,3 +102,9 @@ def _certain(pattern: regex.Pattern[str], segments: Iterable[str]) -> Iterator[l
         text, start = text[past:], cuts[safe] - past
         enough = len(text) - start
     yield list(_cut_around(pattern, text + "".join(held), start))
+
+
+def stretches(chunks: Iterable[str], special_tokens: Iterable[str] = (), pattern: str = GPT2_PATTERN) -> Iterator[str]:
+    """Give every piece as a stretch of its own: cut by itself, it stays that piece."""
+    for pieces in pretokenize_stream(chunks, frozenset(special_tokens), pattern):
+        yield from pieces

@@ -237,3 +237,9 @@ def pretokenize_stream(
         yield cut(around.feed(chunk))
     yield cut(around.finish())
     yield within.finish()
+
+
+def stretches(chunks: Iterable[str], special_tokens: Iterable[str] = (), pattern: str = GPT2_PATTERN) -> Iterator[str]:
+    """Give every piece as a stretch of its own: cut by itself, it stays that piece."""
+    for pieces in pretokenize_stream(chunks, frozenset(special_tokens), pattern):
+        yield from pieces
