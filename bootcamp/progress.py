@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bootcamp import course
+from bootcamp import course, splice
 from bootcamp.grading.results import ExerciseResult
 
 FOLDER = course.ROOT / ".bootcamp"
@@ -41,14 +41,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def fingerprint(stage: course.Stage, exercise: course.Exercise) -> str:
-    """A number that changes when the files of an exercise, or of those it needs, change."""
-    modules = set(exercise.modules)
-    for number in exercise.needs:
-        modules.update(stage.exercise(number).modules)
+    """A number that changes when the code of an exercise, or of those it needs, changes.
+
+    The functions of other exercises in the same files may change without it.
+    """
+    mine = [exercise, *(stage.exercise(number) for number in exercise.needs)]
+    others = [each for each in stage.exercises if each not in mine]
     content = hashlib.sha256()
-    for module in sorted(modules):
+    for module in sorted({module for each in mine for module in each.modules}):
         path = stage.folder / f"{module}.py"
-        content.update(path.read_bytes() if path.is_file() else b"")
+        source = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        names = [name for each in others for name in splice.names_of(each, module)]
+        content.update(splice.without(source, names).encode("utf-8"))
     return content.hexdigest()[:16]
 
 

@@ -70,6 +70,8 @@ def failure_panel(result: ExerciseResult, lesson: str) -> None:
         body.add_row("the claim", escape(test.claim))
     body.add_row("the finding", Text(test.failure.message, style="bold"))
     for label, text in _rows(test.failure):
+        if label in ("call", "expected", "got", "differs", "line"):
+            text = _folded(text, console.width - 16)
         body.add_row(label, Text(text, style=STYLES.get(label, "default")))
     if result.mistake:
         body.add_row("looks like", Text(result.mistake, style="bold magenta"))
@@ -86,6 +88,13 @@ def failure_panel(result: ExerciseResult, lesson: str) -> None:
         body.add_row("beneath", f"the reference stood in for {', '.join(result.beneath)}, which is not complete")
     body.add_row("to go on", f"{command(f'hint {result.number}')}   {lesson}")
     console.print(Padding(body, (0, 0, 0, 2)))
+
+
+def _folded(text: str, width: int) -> str:
+    """Break code and values at the width, wherever that is: wrapping at spaces would swallow some."""
+    width = max(width, 20)
+    lines = (line[i : i + width] for line in text.split("\n") for i in range(0, max(len(line), 1), width))
+    return "\n".join(lines)
 
 
 def _rows(failure: Failure) -> list[tuple[str, str]]:

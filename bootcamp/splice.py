@@ -49,6 +49,16 @@ def text_of(source: str, name: str) -> str:
     return "\n".join(source.splitlines()[piece.first - 1 : piece.last]) if piece else ""
 
 
+def without(source: str, names: Sequence[str]) -> str:
+    """Leave definitions out of a source; a source that is no Python is given as it is."""
+    try:
+        there = pieces(source)
+    except SyntaxError:
+        return source
+    gone = {line for name in names if name in there for line in range(there[name].first, there[name].last + 1)}
+    return "\n".join(line for number, line in enumerate(source.splitlines(), start=1) if number not in gone)
+
+
 def names_of(exercise: Exercise, module: str) -> list[str]:
     """The functions of an exercise that stand in one module, by their qualified names there."""
     return [rest for each, _, rest in (function.partition(".") for function in exercise.functions) if each == module]

@@ -34,8 +34,8 @@ class WordTokenizer:
         """Keep the `vocab_size - 1` most frequent words of `texts`, after `<unk>`.
 
         The most frequent word comes first; words that are equally frequent stand in the order
-        of `sorted`. A literal `<unk>` in the text is the unknown word itself. With fewer words
-        than asked for, the vocabulary is smaller.
+        of `sorted`. A literal `<unk>` in the text is not counted: it is the unknown word, and
+        has its place. With fewer words than asked for, the vocabulary is smaller.
 
         Args:
             texts: the texts to learn from.

@@ -26,13 +26,14 @@ def standing_of(stage: course.Stage, exercise: course.Exercise, known: dict) -> 
     return "changed", "changed since it was graded" if entry else "not graded yet"
 
 
-def next_exercise() -> tuple[course.Stage, course.Exercise] | None:
-    """The first core exercise that is not complete."""
+def next_exercise(after: str = "") -> tuple[course.Stage, course.Exercise] | None:
+    """The first core exercise that is not complete, of those behind the exercise `after` if one is left."""
     known = progress.read()["exercises"]
-    for stage in course.stages():
-        for exercise in stage.core:
-            if standing_of(stage, exercise, known)[0] != "complete":
-                return stage, exercise
+    core = [(stage, exercise) for stage in course.stages() for exercise in stage.core]
+    behind = next((i for i, (_, exercise) in enumerate(core, start=1) if exercise.number == after), 0)
+    for stage, exercise in core[behind:] + core[:behind]:
+        if standing_of(stage, exercise, known)[0] != "complete":
+            return stage, exercise
     return None
 
 

@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Build everything with the reference, and write the report."""
+    if not course.SOLUTIONS.is_dir():
+        raise course.CourseError("the demo is built with the reference, and this copy of the course has no solutions/")
     stages.use_reference()
     from bootcamp.tokenizer_report import tokenizer_report
     from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast

@@ -42,7 +42,9 @@ def hint(arguments: argparse.Namespace) -> int:
     if entry.get("mistake") and entry["code"] == progress.fingerprint(stage, exercise):
         say(f"When it was graded, it looked like: [bold magenta]{escape(entry['mistake'])}[/]")
     if given == len(exercise.hints):
-        say(f"There are no more hints. To see the reference beside yours: {command(f'diff {exercise.number}')}")
+        say("There are no more hints.")
+        if stage.reference.is_dir():
+            say(f"To see the reference beside yours: {command(f'diff {exercise.number}')}")
         say(f"To begin with the first again: {command(f'hint {exercise.number} --again')}")
         return 0
     say(f"Hint {given + 1} of {len(exercise.hints)}: {escape(exercise.hints[given])}")

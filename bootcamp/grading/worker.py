@@ -34,6 +34,11 @@ from bootcamp.grading.written import Missing
 OUTPUT_LIMIT = 1_000_000  # characters that one test may print
 MEMORY_LIMIT = 4 << 30  # bytes that one test may take on top of what the process has
 HOLE = re.compile(r"^\d+\.\d+ ")  # how the message of a skeleton's NotImplementedError begins
+EXPLAINED = {  # errors that say too little to those who see them for the first time
+    r"bad escape \p": r"The pattern language of `re` is smaller; the package `regex` knows \p.",
+    "pickle local object": "What a process is to run has to be a function at the level of a module.",
+    "get local object": "What a process is to run has to be a function at the level of a module.",
+}
 GRADER_FILE = re.compile(r"test_(\d+)_(\d+)_\w+\.py")
 
 
@@ -108,11 +113,7 @@ def explain(error: BaseException, folder: str) -> Failure:
     last = text.strip().splitlines()[-1:] or [""]
     said = f"{type(error).__name__}: {last[0][:500]}" if last[0] else type(error).__name__
     if graded:
-        why = (
-            "The pattern language of `re` is smaller; the package `regex` knows \\p."
-            if "bad escape \\p" in said
-            else ""
-        )
+        why = next((why for part, why in EXPLAINED.items() if part in said), "")
         return Failure("error", f"the code raised {said}", call=getattr(error, "call", ""), line=line, why=why)
     frames = traceback.extract_tb(error.__traceback__)
     used = next((frame.line for frame in reversed(frames) if exercise_of(frame.filename)), "")

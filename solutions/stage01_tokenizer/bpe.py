@@ -67,7 +67,7 @@ def train_bpe(text: str, vocab_size: int, special_tokens: Sequence[str] = ()) ->
 
     Returns:
         The vocabulary (id to bytes: the 256 bytes, the merges in the order learned, the special
-        tokens as given) and the merges. Fewer than asked for if no pair is left.
+        tokens as given) and the merges. Fewer than asked for if no pair is left; one that comes once is merged too.
 
     Raises:
         ValueError: `vocab_size` cannot hold the bytes and the special tokens, or a special token

@@ -1,8 +1,9 @@
 """1.7 · The same merges as `train_bpe`, by touching only what a merge changes.
 
 Merging `a b` to `ab` turns … l a b r … into … l ab r …: the pairs (l, ab) and (ab, r) gain what (l, a) and
-(b, r) lose, and all other pairs stay as they were. So the counts are kept from merge to merge, and three
-structures make each step short:
+(b, r) lose, and all other pairs stay as they were. So the counts are kept from merge to merge. A list of tokens for
+each word, and a set of words for each pair, are enough to pass. The reference goes further, with three structures
+that make each step short:
 
 - *The row.* All words stand in one row, one number a byte, a gap behind each word. The token on bytes i to j has
   its id at both ends, row[i] and row[j]. Its right neighbour begins at j + 1, its left one ends at i - 1, and

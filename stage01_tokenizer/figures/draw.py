@@ -235,6 +235,50 @@ def chunks() -> Strip:
     return strip
 
 
+def stream() -> Strip:
+    """A buffer in which the end of a text has not come yet: what can be let go of it, and what it may become."""
+    from stage01_tokenizer.pretokenize import pretokenize, split_special
+
+    special = "<|end|>"
+    strip = Strip(84, 8.6)
+    buffer = "She didn't look. The cat  <|en"
+    rows = [
+        ("the buffer now", buffer),
+        ("if d|> comes", buffer + "d|>"),
+        ("if joy comes", buffer + "joy"),
+    ]
+    pieces = {
+        name: [
+            piece
+            for part in split_special(text, [special])
+            for piece in ([part] if part == special else pretokenize(part))
+        ]
+        for name, text in rows
+    }
+    safe = len("She didn't look.")
+    for row, name in enumerate(pieces):
+        y = 0.6 + row * 1.9
+        strip.text(0, y, name, PALE if row else INK, weight="normal" if row else "bold")
+        x = 20.0
+        for index, piece in enumerate(pieces[name]):
+            color = TOKENS[1] if piece == special else TOKENS[index % 2 * 2]
+            strip.box(x, y, len(piece), color)
+            strip.text(x, y, drawing.visible(piece))
+            x += len(piece) + 0.5
+    cut = 20.0 + safe + 0.5 * pieces["the buffer now"].index(" The") - 0.25
+    strip.axes.plot([cut, cut], [0.3, 6.0], color=LINES[1])
+    strip.text(cut - 0.8, 6.2, "nothing that comes changes this: let it go", LINES[1], ha="right", fontsize=10)
+    strip.text(cut + 0.8, 6.2, "may still change: keep it", PALE, fontsize=10)
+    strip.text(
+        20,
+        7.4,
+        "Before a special token the two spaces are one piece; before a word or a sign, the last goes with it.",
+        PALE,
+        fontsize=9,
+    )
+    return strip
+
+
 def compression() -> Figure:
     """Bytes per token on text like what was learned from, and on text of another kind."""
     from bootcamp.corpus import SEPARATOR, story
@@ -252,7 +296,7 @@ def compression() -> Figure:
     return plot_compression(compression_curve(learned, texts, sizes, [SEPARATOR]))
 
 
-FIGURES = [levels, utf8, pretokens, merges, ranks, touched, chunks, compression]
+FIGURES = [levels, utf8, pretokens, merges, ranks, stream, touched, chunks, compression]
 
 
 def main(folder: Path = HERE) -> None:
