@@ -126,8 +126,8 @@ class PieceNumbers(dict[str, int]):
     BITS = 19  # the table has 2**19 places; a piece that finds its place taken is looked up as a string
 
     def __init__(self, special_tokens: Iterable[str] = ()) -> None:
-        longest_first = sorted(special_tokens, key=len, reverse=True)
-        self.special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) is found nowhere
+        self.specials = sorted(special_tokens, key=len, reverse=True)
+        self.special = re.compile("|".join(map(re.escape, self.specials)) or "(?!)")  # (?!) is found nowhere
         self.forget()
 
     def forget(self) -> None:
@@ -144,7 +144,27 @@ class PieceNumbers(dict[str, int]):
 
     def of(self, text: str) -> np.ndarray:
         """Give the number of each piece of `text`; a special token is one piece."""
-        cuts = gpt2_cuts(text, [match.span() for match in self.special.finditer(text)])
+        return self._numbers(text, gpt2_cuts(text, [match.span() for match in self.special.finditer(text)]))
+
+    def of_each(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Give the numbers of the pieces of all texts, each cut by itself; and where those of each text end.
+
+        >>> PieceNumbers().of_each(["a b", "a"])
+        (array([0, 1, 0]), array([2, 3]))
+        """
+        if any("\0" in special for special in self.specials):  # it could reach from one text into the next
+            each = [self.of(text) for text in texts]
+            ends = np.cumsum([len(numbers) for numbers in each], dtype=np.int64)
+            return np.concatenate([np.zeros(0, dtype=np.int64), *each]), ends
+        # All at once, with a zero behind each text that is cut out like a special token, and then left out.
+        joined = "\0".join([*texts, ""])
+        behind = np.cumsum([len(text) + 1 for text in texts], dtype=np.int64) - 1
+        spans = [match.span() for match in self.special.finditer(joined)]
+        cuts = gpt2_cuts(joined, sorted([*spans, *((place, place + 1) for place in behind.tolist())]))
+        zeros = np.searchsorted(cuts, behind)
+        return np.delete(self._numbers(joined, cuts), zeros), zeros - np.arange(len(zeros))
+
+    def _numbers(self, text: str, cuts: np.ndarray) -> np.ndarray:
         data = np.frombuffer(text.encode("utf-8") + bytes(16), dtype=np.uint8)
         # From characters to bytes: those begin a character that are not 10xxxxxx, as a signed number below -64.
         at = cuts if text.isascii() else np.flatnonzero(data.view(np.int8) >= -64)[cuts]

@@ -13,7 +13,7 @@ from typing import Any
 import regex
 
 from .bpe import Pair, encode_bytes
-from .encode_fast import FastEncoder
+from .encode_fast import encoder_of
 from .pretokenize import BLOCK, GPT2_PATTERN, pretokenize, split_special, stretches
 
 FORMAT = "byte-level BPE tokenizer, version 1"  # how a saved tokenizer begins

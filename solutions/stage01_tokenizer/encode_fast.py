@@ -8,17 +8,39 @@ again and again, a piece is merged when it first comes up, and looked up from th
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from .bpe import Pair, encode_bytes
 from .pieces import PieceNumbers
+from .pretokenize import GPT2_PATTERN
+
+if TYPE_CHECKING:
+    from .tokenizer import Tokenizer
 
 NONE = 1 << 40  # the rank of a pair that is not merged
 FEW = 100  # words for which a loop is faster
 LONGEST = 48  # bytes; a longer word takes as many rounds as it has merges, the last of them alone
+
+
+_encoders: WeakKeyDictionary[Any, FastEncoder] = WeakKeyDictionary()
+
+
+def encoder_of(tokenizer: Tokenizer) -> FastEncoder | None:
+    """Give the fast encoder of a tokenizer, which gives the same ids; None if its pattern is not GPT-2's.
+
+    A tokenizer keeps its encoder, which remembers the pieces that it has seen.
+    """
+    if tokenizer.pattern != GPT2_PATTERN:
+        return None
+    if tokenizer not in _encoders:
+        lowest = {token: id for id, token in sorted(tokenizer.vocab.items(), reverse=True)}
+        _encoders[tokenizer] = FastEncoder(lowest, tokenizer.merges, tokenizer.special_ids)
+    return _encoders[tokenizer]
 
 
 class FastEncoder(PieceNumbers):
@@ -30,8 +52,8 @@ class FastEncoder(PieceNumbers):
         special_ids: the id of each special token.
 
     >>> encoder = FastEncoder({bytes([n]): n for n in range(256)} | {b"ab": 256}, [(b"a", b"b")], {"<|end|>": 257})
-    >>> encoder.encode(["abba", "<|end|>"]).tolist()
-    [256, 98, 97, 257]
+    >>> encoder.encode(["abba", "<|end|>"])
+    (array([256,  98,  97, 257]), array([3, 4]))
     """
 
     MOST = 1 << 20  # characters in all the pieces that are remembered; when there are more, all are forgotten
@@ -53,17 +75,18 @@ class FastEncoder(PieceNumbers):
         self.size = 0
         self.ids, self.ends = array("q"), array("q", [0])  # ids[ends[n]:ends[n + 1]] are those of piece n
 
-    def encode(self, texts: Iterable[str]) -> np.ndarray:
-        """Give the ids of some texts, each cut by itself, one after the other."""
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Give the ids of some texts, one after the other, each cut by itself; and where those of each text end."""
         with self.lock:
             if self.size > self.MOST:
                 self.forget()
-            numbers = np.concatenate([np.zeros(0, dtype=np.int64), *map(self.of, texts)])
+            numbers, text_ends = self.of_each(texts)
             self._learn(self.pieces[len(self.ends) - 1 :])
             ids, ends = np.frombuffer(self.ids, dtype=np.int64), np.frombuffer(self.ends, dtype=np.int64)
             size = np.diff(ends)[numbers]
             upto = np.cumsum(size)  # where the ids of each piece end in the result
-            return ids[np.repeat(ends[numbers + 1] - upto, size) + np.arange(size.sum())]
+            found = ids[np.repeat(ends[numbers + 1] - upto, size) + np.arange(size.sum())]
+            return found, np.append(0, upto)[text_ends]
 
     def _learn(self, pieces: list[str]) -> None:
         """Work out the ids of pieces that have come up for the first time."""

@@ -59,8 +59,11 @@ def simple(code: str, *edits: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 
 # The reference has a second way to encode, for long texts. Where a mistake is about encoding, it makes do with one.
 ONE_WAY = (
-    ("        if len(text) > LONG and self.pattern == GPT2_PATTERN:\n", "        if False:\n"),
-    ("        if self.pattern == GPT2_PATTERN:\n            some", "        if False:\n            some"),
+    ("        if len(text) > LONG and (encoder := encoder_of(self)) is not None:\n", "        if encoder := None:\n"),
+    (
+        "        if (encoder := encoder_of(self)) is not None:\n            some",
+        "        if encoder := None:\n            some",
+    ),
 )
 
 SAME_PLACE = "begin = size * chunk // chunks - len(split_token) + 1"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from .encode_fast import encoder_of
 from .pieces import PieceNumbers
 from .pretokenize import GPT2_PATTERN, pretokenize, split_special, stretches
 from .processes import StrPath, Tell, in_processes, read_text
@@ -157,32 +157,39 @@ def encode_batch(tokenizer: Tokenizer, texts: Iterable[str], workers: int = 1) -
 
     Texts are taken as they are needed: neither they nor their ids have to fit into memory all at once.
     """
-    if workers == 1:
-        return map(tokenizer.encode, texts)
-    batches = in_processes(_encode_texts, (tokenizer,), _batches(texts), workers)
-    return (ids.tolist() for batch in batches for ids in batch)
+    encoder_of(tokenizer)  # once, for processes that begin as copies of this one
+    for ids, ends in in_processes(_encode_texts, (tokenizer,), _batches(texts), workers):
+        flat, begin = ids.tolist(), 0
+        for end in ends.tolist():
+            yield flat[begin:end]
+            begin = end
 
 
 def _batches(texts: Iterable[str]) -> Iterator[tuple[list[str]]]:
-    """Gather texts of a million characters."""
+    """Gather texts of some hundred thousand characters."""
     batch: list[str] = []
     size = 0
     for text in texts:
         batch.append(text)
         size += len(text)
-        if size >= 1 << 20:
+        if size >= 1 << 19:
             yield (batch,)
             batch, size = [], 0
     yield (batch,)
 
 
-def _encode_texts(tokenizer: Tokenizer, texts: list[str], tell: Tell) -> list[array[int]]:
-    return [array("I", tokenizer.encode(text)) for text in texts]
+def _encode_texts(tokenizer: Tokenizer, texts: list[str], tell: Tell) -> tuple[np.ndarray, np.ndarray]:
+    """Give the ids of all texts one after the other, and where those of each end."""
+    if (encoder := encoder_of(tokenizer)) is not None:
+        ids, ends = encoder.encode(texts)
+        return ids.astype(np.uint32), ends
+    each = [tokenizer.encode(text) for text in texts]
+    return np.fromiter(chain.from_iterable(each), dtype=np.uint32), np.cumsum([len(ids) for ids in each])
 
 
 def encode_file(
     tokenizer: Tokenizer, path: StrPath, workers: int = 1, progress: Callable[[int], None] | None = None
-) -> Iterator[array[int]]:
+) -> Iterator[np.ndarray]:
     """Give the ids of a text file, part by part, worked out by several processes.
 
     The parts, one after the other, are the ids of the whole text. Memory holds a few parts of the file, of 4 MiB
@@ -192,6 +199,7 @@ def encode_file(
         ValueError: the file is not UTF-8; which file, and at which byte.
         RuntimeError: a process died.
     """
+    encoder_of(tokenizer)
     size = os.path.getsize(path)
     cuts = cut_file(path, list(tokenizer.special_ids), max(1, size >> 22)) if workers > 1 else [0, size]
     encode = _encode_part if len(cuts) > 2 else _stream_part
@@ -199,11 +207,16 @@ def encode_file(
         yield from arrays
 
 
-def _stream_part(tokenizer: Tokenizer, path: StrPath, begin: int, end: int, tell: Tell) -> Iterator[array[int]]:
-    ids = tokenizer.encode_iterable(read_text(path, begin, end, tell))
-    while some := array("I", islice(ids, 1 << 20)):
+def _stream_part(tokenizer: Tokenizer, path: StrPath, begin: int, end: int, tell: Tell) -> Iterator[np.ndarray]:
+    blocks = read_text(path, begin, end, tell)
+    if (encoder := encoder_of(tokenizer)) is not None:
+        for text in stretches(blocks, tokenizer.special_ids):
+            yield encoder.encode([text])[0].astype(np.uint32)
+        return
+    ids = tokenizer.encode_iterable(blocks)
+    while len(some := np.fromiter(islice(ids, 1 << 20), dtype=np.uint32)):
         yield some
 
 
-def _encode_part(tokenizer: Tokenizer, path: StrPath, begin: int, end: int, tell: Tell) -> list[array[int]]:
+def _encode_part(tokenizer: Tokenizer, path: StrPath, begin: int, end: int, tell: Tell) -> list[np.ndarray]:
     return list(_stream_part(tokenizer, path, begin, end, tell))

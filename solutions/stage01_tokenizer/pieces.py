@@ -14,7 +14,7 @@ string of the first of a kind only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -113,6 +113,9 @@ def _gpt2_for_re() -> re.Pattern[str]:
 MASKS = np.array([256**size - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of eight
 
 
+GROUP = 1 << 15  # characters; arrays for many more would not fit into the processor's cache
+
+
 class PieceNumbers(dict[str, int]):
     """Numbers the pieces of texts, in the order in which they first come up.
 
@@ -126,8 +129,8 @@ class PieceNumbers(dict[str, int]):
     BITS = 19  # the table has 2**19 places; a piece that finds its place taken is looked up as a string
 
     def __init__(self, special_tokens: Iterable[str] = ()) -> None:
-        longest_first = sorted(special_tokens, key=len, reverse=True)
-        self.special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) is found nowhere
+        self.specials = sorted(special_tokens, key=len, reverse=True)
+        self.special = re.compile("|".join(map(re.escape, self.specials)) or "(?!)")  # (?!) is found nowhere
         self.forget()
 
     def forget(self) -> None:
@@ -144,7 +147,45 @@ class PieceNumbers(dict[str, int]):
 
     def of(self, text: str) -> np.ndarray:
         """Give the number of each piece of `text`; a special token is one piece."""
-        cuts = gpt2_cuts(text, [match.span() for match in self.special.finditer(text)])
+        return self._numbers(text, gpt2_cuts(text, [match.span() for match in self.special.finditer(text)]))
+
+    def of_each(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Give the numbers of the pieces of all texts, each cut by itself; and where those of each text end.
+
+        >>> PieceNumbers().of_each(["a b", "a"])
+        (array([0, 1, 0]), array([2, 3]))
+        """
+        numbers, counts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for few in self._groups(texts):
+            if len(few) == 1:
+                numbers.append(self.of(few[0]))
+                counts.append(np.array([len(numbers[-1])]))
+                continue
+            # Short texts at once, with a zero behind each that is cut out like a special token, and then left out.
+            joined = "\0".join([*few, ""])
+            behind = np.cumsum([len(text) + 1 for text in few]) - 1
+            spans = [match.span() for match in self.special.finditer(joined)]
+            cuts = gpt2_cuts(joined, sorted([*spans, *((place, place + 1) for place in behind.tolist())]))
+            zeros = np.searchsorted(cuts, behind)
+            numbers.append(np.delete(self._numbers(joined, cuts), zeros))
+            counts.append(np.diff(zeros, prepend=-1) - 1)
+        return np.concatenate(numbers), np.cumsum(np.concatenate(counts))
+
+    def _groups(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Gather short texts, since each call of numpy costs time; a long one stays alone."""
+        group: list[str] = []
+        size = 0
+        alone = any("\0" in special for special in self.specials)  # one could reach from one text into the next
+        for text in texts:
+            if group and (alone or size + len(text) > GROUP):
+                yield group
+                group, size = [], 0
+            group.append(text)
+            size += len(text)
+        if group:
+            yield group
+
+    def _numbers(self, text: str, cuts: np.ndarray) -> np.ndarray:
         data = np.frombuffer(text.encode("utf-8") + bytes(16), dtype=np.uint8)
         # From characters to bytes: those begin a character that are not 10xxxxxx, as a signed number below -64.
         at = cuts if text.isascii() else np.flatnonzero(data.view(np.int8) >= -64)[cuts]

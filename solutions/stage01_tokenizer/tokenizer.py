@@ -13,7 +13,7 @@ from typing import Any
 import regex
 
 from .bpe import Pair, encode_bytes
-from .encode_fast import FastEncoder
+from .encode_fast import encoder_of
 from .pretokenize import BLOCK, GPT2_PATTERN, pretokenize, split_special, stretches
 
 FORMAT = "byte-level BPE tokenizer, version 1"  # how a saved tokenizer begins
@@ -76,7 +76,6 @@ class Tokenizer:
         self._lowest = {token: id for id, token in reversed(self.vocab.items())}
         self._ranks = {pair: rank for rank, pair in reversed([*enumerate(self.merges)])}
         self._known_ids = _KnownIds(self._piece_ids)
-        self._fast = FastEncoder(self._lowest, self.merges, self.special_ids)
         # END SOLUTION
 
     @property
@@ -89,8 +88,8 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Give the ids of the tokens that spell `text`."""
         # BEGIN SOLUTION 1.6: special tokens first, then pre-tokens, then the merges within each of these
-        if len(text) > LONG and self.pattern == GPT2_PATTERN:
-            return self._fast.encode([text]).tolist() if len(text) < BLOCK else list(self.encode_iterable([text]))
+        if len(text) > LONG and (encoder := encoder_of(self)) is not None:
+            return encoder.encode([text])[0].tolist() if len(text) < BLOCK else list(self.encode_iterable([text]))
         ids: list[int] = []
         known_ids = self._known_ids
         for part in split_special(text, self.special_ids):
@@ -121,8 +120,8 @@ class Tokenizer:
         """
         # BEGIN SOLUTION 1.6: encode each stretch by itself
         parts = stretches(chunks, self.special_ids, self.pattern)
-        if self.pattern == GPT2_PATTERN:
-            some = iter(lambda: self._fast.encode(islice(parts, 4)).tolist(), [])  # until no more come
+        if (encoder := encoder_of(self)) is not None:
+            some = iter(lambda: encoder.encode([*islice(parts, 4)])[0].tolist(), [])  # until no more come
             return chain.from_iterable(some)
         return chain.from_iterable(map(self.encode, parts))
         # END SOLUTION
