@@ -123,7 +123,7 @@ def _batches(texts: Iterable[str]) -> Iterator[tuple[list[str]]]:
     for text in texts:
         batch.append(text)
         size += len(text)
-        if size >= 1 << 18:
+        if size >= 1 << 19:
             yield (batch,)
             batch, size = [], 0
     yield (batch,)
@@ -131,7 +131,7 @@ def _batches(texts: Iterable[str]) -> Iterator[tuple[list[str]]]:
 
 def _encode_texts(tokenizer: Tokenizer, texts: list[str], tell: Tell) -> tuple[np.ndarray, np.ndarray]:
     """Give the ids of all texts one after the other, and where those of each end."""
-    if encoder := encoder_of(tokenizer):
+    if (encoder := encoder_of(tokenizer)) is not None:
         ids, ends = encoder.encode(texts)
         return ids.astype(np.uint32), ends
     each = [tokenizer.encode(text) for text in texts]
@@ -160,7 +160,7 @@ def encode_file(
 
 def _stream_part(tokenizer: Tokenizer, path: StrPath, begin: int, end: int, tell: Tell) -> Iterator[np.ndarray]:
     blocks = read_text(path, begin, end, tell)
-    if encoder := encoder_of(tokenizer):
+    if (encoder := encoder_of(tokenizer)) is not None:
         for text in stretches(blocks, tokenizer.special_ids):
             yield encoder.encode([text])[0].astype(np.uint32)
         return

@@ -14,7 +14,7 @@ string of the first of a kind only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -113,6 +113,9 @@ def _gpt2_for_re() -> re.Pattern[str]:
 MASKS = np.array([256**size - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of eight
 
 
+GROUP = 1 << 15  # characters; arrays for many more would not fit into the processor's cache
+
+
 class PieceNumbers(dict[str, int]):
     """Numbers the pieces of texts, in the order in which they first come up.
 
@@ -152,17 +155,35 @@ class PieceNumbers(dict[str, int]):
         >>> PieceNumbers().of_each(["a b", "a"])
         (array([0, 1, 0]), array([2, 3]))
         """
-        if any("\0" in special for special in self.specials):  # it could reach from one text into the next
-            each = [self.of(text) for text in texts]
-            ends = np.cumsum([len(numbers) for numbers in each], dtype=np.int64)
-            return np.concatenate([np.zeros(0, dtype=np.int64), *each]), ends
-        # All at once, with a zero behind each text that is cut out like a special token, and then left out.
-        joined = "\0".join([*texts, ""])
-        behind = np.cumsum([len(text) + 1 for text in texts], dtype=np.int64) - 1
-        spans = [match.span() for match in self.special.finditer(joined)]
-        cuts = gpt2_cuts(joined, sorted([*spans, *((place, place + 1) for place in behind.tolist())]))
-        zeros = np.searchsorted(cuts, behind)
-        return np.delete(self._numbers(joined, cuts), zeros), zeros - np.arange(len(zeros))
+        numbers, counts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for few in self._groups(texts):
+            if len(few) == 1:
+                numbers.append(self.of(few[0]))
+                counts.append(np.array([len(numbers[-1])]))
+                continue
+            # Short texts at once, with a zero behind each that is cut out like a special token, and then left out.
+            joined = "\0".join([*few, ""])
+            behind = np.cumsum([len(text) + 1 for text in few]) - 1
+            spans = [match.span() for match in self.special.finditer(joined)]
+            cuts = gpt2_cuts(joined, sorted([*spans, *((place, place + 1) for place in behind.tolist())]))
+            zeros = np.searchsorted(cuts, behind)
+            numbers.append(np.delete(self._numbers(joined, cuts), zeros))
+            counts.append(np.diff(zeros, prepend=-1) - 1)
+        return np.concatenate(numbers), np.cumsum(np.concatenate(counts))
+
+    def _groups(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Gather short texts, since each call of numpy costs time; a long one stays alone."""
+        group: list[str] = []
+        size = 0
+        alone = any("\0" in special for special in self.specials)  # one could reach from one text into the next
+        for text in texts:
+            if group and (alone or size + len(text) > GROUP):
+                yield group
+                group, size = [], 0
+            group.append(text)
+            size += len(text)
+        if group:
+            yield group
 
     def _numbers(self, text: str, cuts: np.ndarray) -> np.ndarray:
         data = np.frombuffer(text.encode("utf-8") + bytes(16), dtype=np.uint8)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NONE = 1 << 40  # the rank of a pair that is not merged
 FEW = 100  # words for which a loop is faster
+LAST = 32  # words that are left after many rounds, for which it is faster too
 LONGEST = 48  # bytes; a longer word takes as many rounds as it has merges, the last of them alone
 
 
@@ -113,6 +114,11 @@ class FastEncoder(PieceNumbers):
         done = [(word[:0], token[:0])]
         while len(token):
             begin = _changes(word)
+            if len(begin) <= LAST:
+                for n in word[begin].tolist():
+                    ids = [self.id_of[each] for each in encode_bytes(words[n], self.ranks)]
+                    done.append((np.full(len(ids), n), np.array(ids)))
+                break
             lowest = np.minimum.reduceat(rank, begin)
             lowest = np.repeat(lowest, np.append(begin[1:], len(word)) - begin)
             goes_on = lowest < NONE
