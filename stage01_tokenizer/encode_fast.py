@@ -74,7 +74,7 @@ class FastEncoder(PieceNumbers):
     def forget(self) -> None:
         super().forget()
         self.size = 0
-        self.ids, self.ends = array("q"), array("q", [0])  # ids[ends[n]:ends[n + 1]] are those of piece n
+        self.ids, self.begins, self.ends = (array("q") for _ in range(3))  # piece n has ids[begins[n]:ends[n]]
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Give the ids of some texts, one after the other, each cut by itself; and where those of each text end."""
@@ -82,32 +82,39 @@ class FastEncoder(PieceNumbers):
             if self.size > self.MOST:
                 self.forget()
             numbers, text_ends = self.of_each(texts)
-            self._learn(self.pieces[len(self.ends) - 1 :])
-            ids, ends = np.frombuffer(self.ids, dtype=np.int64), np.frombuffer(self.ends, dtype=np.int64)
-            size = np.diff(ends)[numbers]
+            self._learn(self.pieces[len(self.ends) :])
+            ids, begins, ends = (np.frombuffer(each, dtype=np.int64) for each in (self.ids, self.begins, self.ends))
+            size = (ends - begins)[numbers]
             upto = np.cumsum(size)  # where the ids of each piece end in the result
-            found = ids[np.repeat(ends[numbers + 1] - upto, size) + np.arange(size.sum())]
+            found = ids[np.repeat(ends[numbers] - upto, size) + np.arange(size.sum())]
             return found, np.append(0, upto)[text_ends]
 
     def _learn(self, pieces: list[str]) -> None:
         """Work out the ids of pieces that have come up for the first time."""
         words = [piece.encode("utf-8") for piece in pieces]
-        together: dict[int, list[int]] = {}
-        if len(words) > FEW:
-            short = [n for n, word in enumerate(words) if len(word) <= LONGEST and pieces[n] not in self.special_ids]
-            together = dict(zip(short, self._merge([words[n] for n in short])))
-        for n, (piece, word) in enumerate(zip(pieces, words)):
-            if n in together:
-                self.ids.extend(together[n])
-            elif piece in self.special_ids:
-                self.ids.append(self.special_ids[piece])
+        first = len(self.ends)  # the number of the first of them
+        size = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        alone = np.ones(len(words), dtype=bool) if len(words) <= FEW else size > LONGEST
+        alone[[self[special] - first for special in self.special_ids if self.get(special, -1) >= first]] = True
+        begins, ends = np.zeros((2, len(words)), dtype=np.int64)
+        together = np.flatnonzero(~alone)
+        if len(together):
+            ids, upto = self._merge([words[n] for n in together.tolist()])
+            begins[together], ends[together] = np.append(0, upto[:-1]) + len(self.ids), upto + len(self.ids)
+            self.ids.frombytes(ids.tobytes())
+        for n in np.flatnonzero(alone).tolist():
+            begins[n] = len(self.ids)
+            if pieces[n] in self.special_ids:
+                self.ids.append(self.special_ids[pieces[n]])
             else:
-                self.ids.extend([self.id_of[token] for token in encode_bytes(word, self.ranks)])
-            self.ends.append(len(self.ids))
-            self.size += len(piece)
+                self.ids.extend([self.id_of[token] for token in encode_bytes(words[n], self.ranks)])
+            ends[n] = len(self.ids)
+        self.begins.frombytes(begins.tobytes())
+        self.ends.frombytes(ends.tobytes())
+        self.size += sum(map(len, pieces))
 
-    def _merge(self, words: list[bytes]) -> list[list[int]]:
-        """Do for many words what `encode_bytes` does for one, and give the ids of each."""
+    def _merge(self, words: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Do for many words what `encode_bytes` does for one; give all ids, and where those of each word end."""
         token = self.byte_ids[np.frombuffer(b"".join(words), dtype=np.uint8)]
         word = np.repeat(np.arange(len(words)), [len(word) for word in words])  # the word that a token stands in
         rank = self._rank(token, word, np.arange(len(token)))  # of a token and the one behind it
@@ -134,9 +141,7 @@ class FastEncoder(PieceNumbers):
             changed = np.concatenate([best, best[best > 0] - 1])
             rank[changed] = self._rank(token, word, changed)
         word, token = (np.concatenate(column) for column in zip(*done))
-        ids = token[np.argsort(word, kind="stable")].tolist()
-        ends = np.cumsum(np.bincount(word)).tolist()
-        return [ids[i:j] for i, j in zip([0, *ends], ends)]
+        return token[np.argsort(word, kind="stable")], np.cumsum(np.bincount(word))
 
     def _rank(self, token: np.ndarray, word: np.ndarray, i: np.ndarray) -> np.ndarray:
         """Give the rank of each token i and the one behind it; NONE if that stands in another word."""

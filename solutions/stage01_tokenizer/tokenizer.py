@@ -121,7 +121,7 @@ class Tokenizer:
         # BEGIN SOLUTION 1.6: encode each stretch by itself
         parts = stretches(chunks, self.special_ids, self.pattern)
         if (encoder := encoder_of(self)) is not None:
-            some = iter(lambda: encoder.encode([*islice(parts, 4)])[0].tolist(), [])  # until no more come
+            some = iter(lambda: encoder.encode([*islice(parts, 8)])[0].tolist(), [])  # until no more come
             return chain.from_iterable(some)
         return chain.from_iterable(map(self.encode, parts))
         # END SOLUTION
