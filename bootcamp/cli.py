@@ -62,6 +62,11 @@ def main(words: Sequence[str]) -> int:
     except CourseError as error:
         problem(str(error))
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        problem(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+        return 2
     except KeyboardInterrupt:
         problem("stopped")
         return 130

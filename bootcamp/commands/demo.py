@@ -41,10 +41,14 @@ def demo(arguments: argparse.Namespace) -> int:
     from bootcamp.tokenizer_report import tokenizer_report
     from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
 
-    workers = arguments.workers or os.cpu_count() or 1
+    workers = arguments.workers if arguments.workers is not None else os.cpu_count() or 1
+    if workers < 1:
+        raise course.CourseError(f"--workers must be at least 1; got {workers}")
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise course.CourseError(f"{arguments.out} is a file; --out takes the folder that the report goes into")
     kind = arguments.corpus if arguments.corpus in ("stories", "stdlib") else "text"
-    vocab_size = arguments.vocab_size or (1024 if kind == "stories" else 8192)
-    size = arguments.size or (DEFAULT_SIZE if kind == "stories" else None)
+    vocab_size = arguments.vocab_size if arguments.vocab_size is not None else 1024 if kind == "stories" else 8192
+    size = arguments.size if arguments.size is not None else DEFAULT_SIZE if kind == "stories" else None
     try:
         with Steps() as steps:
             with steps.step(f"corpus: {arguments.corpus}") as tell:

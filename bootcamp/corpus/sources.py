@@ -95,8 +95,7 @@ def open_corpus(
         if source.exists():
             raise CourseError(f"{source} is neither a file nor a folder; give a text file, or a folder that holds some")
     raise CourseError(
-        f"there is no file or folder {str(name)!r} (looked for {source.absolute()}); "
-        "give the path of one, or 'stories', or 'stdlib'"
+        f"there is no file or folder {str(source.absolute())!r}; give the path of one, or 'stories', or 'stdlib'"
     )
 
 
