@@ -135,17 +135,17 @@ def curves(tokenizer: Tokenizer, sample: str) -> str:
     texts = {"the corpus": sample[:200_000], "this course's own code": own_code()[:200_000]}
     figure = Figure(figsize=(7, 3.4))
     axes = figure.subplots()
-    counts = [count for count in sizes(tokenizer)]
+    counts, fixed = sizes(tokenizer), 256 + len(tokenizer.special_ids)
     for name, text in texts.items():
         size = len(text.encode("utf-8"))
         axes.plot(
-            [256 + count for count in counts],
+            [fixed + count for count in counts],
             [size / len(prefix(tokenizer, count).encode(text)) for count in counts],
             marker="o",
             label=name,
         )
     axes.set(xlabel="size of the vocabulary", ylabel="bytes a token", xscale="log")
-    axes.set_xticks(ticks := [256 * 2**power for power in range(12) if 256 * 2**power <= 256 + counts[-1]])
+    axes.set_xticks(ticks := [256 * 2**power for power in range(12) if 256 * 2**power <= fixed + counts[-1]])
     axes.set_xticklabels([f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.legend()

@@ -125,9 +125,23 @@ def run_notebook(path: Path) -> str:
         client.execute()
     except CellExecutionError as error:
         raise course.CourseError(f"a cell of {path.name} fails: {error}") from None
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}  # not the version that it happened to run on
     return nbformat.writes(notebook) + "\n"
+
+
+def _joined(outputs: list) -> list:
+    """Join what was printed in several parts, which differ from run to run."""
+    joined: list = []
+    for output in outputs:
+        if joined and output.output_type == "stream" == joined[-1].output_type and output.name == joined[-1].name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def add_mutate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ class Corpus:
         """Say in a few words what this is."""
         what = {"stories": "little stories", "stdlib": "Python's standard library"}.get(self.kind, str(self.path))
         skipped = f"; skipped {self.skipped} that are not text in UTF-8" if self.skipped else ""
-        return f"{what}: {self.size / 1e6:.1f} MB, {self.documents} document{'s' * (self.documents != 1)}{skipped}"
+        return f"{what}: {self.size / 1e6:.1f} MB, {self.documents:,} document{'s' * (self.documents != 1)}{skipped}"
 
 
 def open_corpus(

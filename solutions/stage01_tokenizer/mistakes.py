@@ -990,7 +990,17 @@ MISTAKES = [
         "vocab_size counts the ids, as if they had no gaps",
         "A table is looked up by id: with the ids 0 and 9 it needs ten rows. Take the highest id plus 1.",
         "tokenizer.py",
-        (("return max(self.vocab) + 1", "return len(self.vocab)"),),
+        (
+            ("highest.get(token, self.vocab_size)", "highest.get(token, max(self.vocab) + 1)"),
+            ("return max(self.vocab) + 1", "return len(self.vocab)"),
+        ),
+    ),
+    Mistake(
+        "1.6",
+        "a new special token gets the number of tokens as its id, which may be taken already",
+        "Ids may have gaps, or not begin with 0. The next free one for certain is the highest plus 1.",
+        "tokenizer.py",
+        (("highest.get(token, self.vocab_size)", "highest.get(token, len(self.vocab))"),),
     ),
     Mistake(
         "1.6",
