@@ -105,8 +105,9 @@ def _changes(statement: ast.stmt) -> Iterator[tuple[ast.stmt | None, int]]:
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
         return
     droppable = (ast.Expr, ast.AugAssign, ast.Assign, ast.Delete, ast.Raise, ast.Break, ast.Continue, ast.If)
-    is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    if isinstance(statement, droppable) and not is_docstring:
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return  # a docstring
+    if isinstance(statement, droppable):
         yield None, statement.lineno
     nodes = list(_own_nodes(statement))
     for index, node in enumerate(nodes):
@@ -122,8 +123,9 @@ def _own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop(0)
         yield node
-        if not isinstance(node, ast.JoinedStr):  # the words of a message are not behaviour
-            waiting += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt)]
+        if isinstance(node, (ast.JoinedStr, ast.Raise)):  # the words of a message are not behaviour
+            continue
+        waiting += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt)]
 
 
 def _ways(node: ast.AST) -> Iterator[Callable[[Any], Any]]:
@@ -162,5 +164,5 @@ def _ways(node: ast.AST) -> Iterator[Callable[[Any], Any]]:
             yield lambda copy: setattr(copy, "value", value - 1)
         elif isinstance(value, (str, bytes)) and value:
             yield lambda copy: setattr(copy, "value", value[:0])
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
         yield lambda copy: setattr(copy, "value", None)

@@ -68,8 +68,8 @@ def stretches(
     one chunk ended and the next began: in a special token, in 're, in white space. Never more is in memory than a
     chunk and a few times the longest piece.
 
-    This holds if, to cut at a place, the pattern looks at no more than REACH characters on either side and the
-    two pieces that follow, as the patterns of GPT-2, GPT-4 and their like do.
+    This holds if, to cut at a place, the pattern looks at no more than REACH characters on either side, as the
+    patterns of GPT-2, GPT-4 and their like do.
 
     >>> "|".join(stretches(["We'", "re  he", "re<|e", "nd|>!"], ["<|end|>"]))
     "We're  here<|end|>!"

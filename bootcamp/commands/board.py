@@ -26,12 +26,12 @@ def standing_of(stage: course.Stage, exercise: course.Exercise, known: dict) -> 
     return "changed", "changed since it was graded" if entry else "not graded yet"
 
 
-def next_exercise(after: str = "") -> tuple[course.Stage, course.Exercise] | None:
-    """The first core exercise that is not complete, of those behind the exercise `after` if one is left."""
+def next_exercise(start: str = "") -> tuple[course.Stage, course.Exercise] | None:
+    """The first core exercise that is not complete, from the exercise `start` on if one is left there."""
     known = progress.read()["exercises"]
     core = [(stage, exercise) for stage in course.stages() for exercise in stage.core]
-    behind = next((i for i, (_, exercise) in enumerate(core, start=1) if exercise.number == after), 0)
-    for stage, exercise in core[behind:] + core[:behind]:
+    first = next((i for i, (_, exercise) in enumerate(core) if exercise.number == start), 0)
+    for stage, exercise in core[first:] + core[:first]:
         if standing_of(stage, exercise, known)[0] != "complete":
             return stage, exercise
     return None

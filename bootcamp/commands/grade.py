@@ -123,7 +123,7 @@ def suggest(reports: Sequence[Report]) -> None:
     wrong = [each for report in reports for each in report.exercises if each.status == "wrong"]
     if wrong:
         return
-    upcoming = next_exercise(after=reports[-1].exercises[-1].number if reports else "")
+    upcoming = next_exercise(start=reports[-1].exercises[-1].number)
     if upcoming:
         stage, exercise = upcoming
         say(f"Next: [bold]{exercise.number} {escape(exercise.title)}[/] ({section_link(stage, exercise)})")

@@ -129,7 +129,6 @@ class _Training:
             self.counts[lost] -= count
             self.counts[pair], self.places[pair] = count, places
             gained.append(pair)
-        self.counts[a, b] = 0  # in aaa the pair stood twice and was merged once
         self._queue(gained)
         return self.tokens[a], self.tokens[b]
 

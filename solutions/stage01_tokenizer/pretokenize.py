@@ -80,8 +80,8 @@ def stretches(
     one chunk ended and the next began: in a special token, in 're, in white space. Never more is in memory than a
     chunk and a few times the longest piece.
 
-    This holds if, to cut at a place, the pattern looks at no more than REACH characters on either side and the
-    two pieces that follow, as the patterns of GPT-2, GPT-4 and their like do.
+    This holds if, to cut at a place, the pattern looks at no more than REACH characters on either side, as the
+    patterns of GPT-2, GPT-4 and their like do.
 
     >>> "|".join(stretches(["We'", "re  he", "re<|e", "nd|>!"], ["<|end|>"]))
     "We're  here<|end|>!"
@@ -116,9 +116,9 @@ def _settled(text: str, safe: int, special_tokens: Collection[str], pattern: str
     if part in special_tokens:
         return begin
     cuts = _cuts(part, pattern)
-    # The last two pieces may yet become one or three ("'" and "l", then another "l" comes). Of the places before them,
-    # take one where the pieces on both sides come out the same when each side is cut by itself.
-    last = int(np.searchsorted(cuts[:-2], safe - begin, side="right")) - 1
+    # Of the places that are far enough from the end, take one where the pieces on both sides come out the same when
+    # each side is cut by itself.
+    last = int(np.searchsorted(cuts, safe - begin, side="right")) - 1
     for i in range(last, max(last - 100, 0), -1):
         first = max(i - 20, 0)
         before, after = part[cuts[first] : cuts[i]], part[cuts[i] :]

@@ -292,10 +292,10 @@ def test_every_way_to_cut_what_is_no_utf_8():
 
 def test_what_can_never_be_a_character_is_not_kept():
     """Bytes that no further byte can make a character come back as U+FFFD at once."""
-    for data in NEVER:
+    for data in (*NEVER, b"\xc0", b"\xc1", b"\xf5", b"\xff"):
         why = "No byte that may come makes a character of these; so there is nothing to wait for."
         check.equal(fed([data]), [BAD * len(data), ""], calls([data]), why=why)
-    for pieces in ([b"\xe0", b"\x80"], [b"\xf0", b"\x8f"], [b"\xf4", b"\x90"]):
+    for pieces in ([b"\xe0", b"\x80"], [b"\xe0", b"\x9f"], [b"\xf0", b"\x8f"], [b"\xf4", b"\x90"]):
         why = "After this first byte not every second byte is allowed (The Unicode Standard, table 3-7)."
         check.equal(fed(pieces), ["", BAD * 2, ""], calls(pieces), why=why)
 

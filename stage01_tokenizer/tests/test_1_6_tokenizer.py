@@ -469,6 +469,8 @@ def test_saved_whole_or_not_at_all(tmp_path):
         why="Write a file beside it, and put that in its place once it is complete: os.replace does it in one step.",
     )
     check.equal(tokenizer.Tokenizer.load(path).encode("lo"), [256], "the ids of 'lo' after that")
+    left = sorted(each.name for each in tmp_path.iterdir())
+    check.equal(left, [path.name], "the files in the folder after a save that failed")
 
 
 def test_missing_file(tmp_path):
@@ -826,11 +828,11 @@ def test_stream_keeps_nothing():
 # -- stretches
 
 
-def cut_by_hand(text, specials):
-    """The pieces of a text that lies in memory: its special tokens, and GPT-2's pre-tokens between them."""
+def cut_by_hand(text, specials, pattern=GPT2):
+    """The pieces of a text that lies in memory: its special tokens, and the pre-tokens between them."""
     special = "|".join(map(regex.escape, sorted(specials, key=len, reverse=True)))
     parts = regex.split(f"({special})", text) if special else [text]
-    return [piece for part in parts for piece in ([part] if part in specials else regex.findall(GPT2, part))]
+    return [piece for part in parts for piece in ([part] if part in specials else regex.findall(pattern, part))]
 
 
 def cut_in_two(before, text, specials, step=1):
@@ -857,6 +859,17 @@ def test_stretches_around_a_long_special_token(size):
     """A special token is waited for to its end, even if it is longer than all that pre-tokens look at."""
     long = "<|" + "a long way " * 60 + "|>"
     cut_in_two("x" * size + " y" * 8, f"a  {long} b", [long, "<|"], step=41)
+
+
+def test_stretches_with_a_pattern_that_looks_back():
+    """Where a pattern looks at what stands before a piece, that stays in the same stretch."""
+    pattern = r"(?<=a)b+|[ab]|[^ab]+"  # all b behind an a are one piece; each other b is one
+    text = "abbb" * 40_000
+    found = list(pretokenize.stretches(iter([text[:70_000], text[70_000:]]), [], pattern))
+    check.equal("".join(found) == text, True, "whether the stretches of 40,000 times 'abbb', joined, are the text")
+    pieces = [piece for part in found for piece in cut_by_hand(part, [], pattern)]
+    what = f"how many pieces the stretches of 40,000 times 'abbb' have, by the pattern {pattern}"
+    check.equal(len(pieces), 80_000, what, why="A stretch that begins with b is cut otherwise than the whole text.")
 
 
 def test_stretches_of_one_long_piece():

@@ -231,6 +231,9 @@ def test_another_pattern(tmp_path):
     """The pre-tokens are those of the pattern, and what lies between two matches of it."""
     got = count(tmp_path, "ab cd ab", pattern=r"[a-z]+")
     check.equal(got, {"ab": 2, " ": 2, "cd": 1}, "count_pretokens(a file that holds 'ab cd ab', pattern='[a-z]+')")
+    got = count(tmp_path, f"ab{END}cd{END}ab", [END], pattern=r"[a-z]+")
+    what = f"count_pretokens(a file that holds 'ab{END}cd{END}ab', ['{END}'], pattern='[a-z]+')"
+    check.equal(got, {"ab": 2, "cd": 1}, what)
 
 
 def test_text_or_path(tmp_path):

@@ -104,7 +104,16 @@ def _certain(pattern: regex.Pattern[str], segments: Iterable[str]) -> Iterator[l
     yield list(_cut_around(pattern, text + "".join(held), start))
 
 
-def stretches(chunks: Iterable[str], special_tokens: Iterable[str] = (), pattern: str = GPT2_PATTERN) -> Iterator[str]:
-    """Give every piece as a stretch of its own: cut by itself, it stays that piece."""
-    for pieces in pretokenize_stream(chunks, frozenset(special_tokens), pattern):
-        yield from pieces
+def stretches(
+    chunks: Iterable[str], special_tokens: Collection[str] = (), pattern: str = GPT2_PATTERN
+) -> Iterator[str]:
+    """Give the pieces one by one; one that would not stay what it is, cut by itself, comes with those before it."""
+    held = ""
+    for piece in chain.from_iterable(pretokenize_stream(chunks, special_tokens, pattern)):
+        alone = piece in special_tokens or pretokenize(piece, pattern) == [piece]
+        if held and alone:
+            yield held
+            held = ""
+        held += piece
+    if held:
+        yield held

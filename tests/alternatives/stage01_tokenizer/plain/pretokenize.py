@@ -240,6 +240,38 @@ def pretokenize_stream(
 
 
 def stretches(chunks: Iterable[str], special_tokens: Iterable[str] = (), pattern: str = GPT2_PATTERN) -> Iterator[str]:
-    """Give every piece as a stretch of its own: cut by itself, it stays that piece."""
-    for pieces in pretokenize_stream(chunks, frozenset(special_tokens), pattern):
-        yield from pieces
+    """Gather a lot, cut it, and look for a place near the end where both sides may be cut by themselves."""
+    specials = list(special_tokens)
+    kept = 256 + max(map(len, specials), default=0)
+
+    def cut(text: str) -> list[str]:
+        parts = split_special(text, specials)
+        return [piece for part in parts for piece in ([part] if part in specials else pretokenize(part, pattern))]
+
+    def safe_end(text: str) -> int:
+        pieces = cut(text)
+        count, place = len(pieces), len(text)
+        while count and place > len(text) - kept:
+            count -= 1
+            place -= len(pieces[count])
+        for _ in range(min(count, 50)):
+            if cut(text[:place]) == pieces[:count] and cut(text[place:]) == pieces[count:]:
+                return place
+            count -= 1
+            place -= len(pieces[count])
+        return 0
+
+    gathered: list[str] = []
+    size, enough = 0, 1 << 15
+    for chunk in chunks:
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= enough:
+            text = "".join(gathered)
+            end = safe_end(text)
+            if end:
+                yield text[:end]
+            gathered, size = [text[end:]], len(text) - end
+            enough = max(1 << 15, 2 * size)
+    if size:
+        yield "".join(gathered)
