@@ -798,8 +798,8 @@ class Source:
             self.read += len(self.line)
             yield self.line
         raise check.Mismatch(
-            f"not so: the first ids come before the stream has given {self.limit:,} characters",
-            why="encode_iterable has to give out the ids of what it has read, and then read on (`yield`).",
+            f"not so: something comes before the stream has given {self.limit:,} characters",
+            why="Give out what is certain of what has been read, and then read on (`yield`).",
         )
 
 
@@ -832,15 +832,19 @@ def cut_by_hand(text, specials, pattern=GPT2):
     """The pieces of a text that lies in memory: its special tokens, and the pre-tokens between them."""
     special = "|".join(map(regex.escape, sorted(specials, key=len, reverse=True)))
     parts = regex.split(f"({special})", text) if special else [text]
-    return [piece for part in parts for piece in ([part] if part in specials else regex.findall(pattern, part))]
+    pieces = []
+    for part in parts:
+        # What lies between two matches is a piece too: split gives it, and with a group the matches as well.
+        pieces += [part] if part in specials else regex.split(f"({pattern})", part)
+    return [piece for piece in pieces if piece]
 
 
-def cut_in_two(before, text, specials, step=1):
+def cut_in_two(before, text, specials, pattern=GPT2, step=1):
     """Hold the stretches of a text, cut in two at each place, to the pieces of the whole."""
-    whole = cut_by_hand(before + text, specials)
+    whole = cut_by_hand(before + text, specials, pattern)
     for cut in range(0, len(text) + 1, step):
-        found = list(pretokenize.stretches(iter([before + text[:cut], text[cut:]]), specials))
-        pieces = [piece for part in found for piece in cut_by_hand(part, specials)]
+        found = list(pretokenize.stretches(iter([before + text[:cut], text[cut:]]), specials, pattern))
+        pieces = [piece for part in found for piece in cut_by_hand(part, specials, pattern)]
         if pieces != whole:
             what = f"the pieces of the stretches of {len(before):,} other characters and {text!r}, cut before {cut}"
             check.equal(pieces[1:], whole[1:], what, why="Each stretch is cut by itself, as if it were the whole text.")
@@ -854,6 +858,23 @@ def test_stretches_behind_much_text(size):
         cut_in_two(before, text, specials)
 
 
+@pytest.mark.parametrize("pattern", [LATER_PATTERN, r"\S+\s*", r"[a-z]+"], ids=["later", "words", "gaps"])
+def test_stretches_with_another_pattern(pattern):
+    """The same holds for the pieces of other patterns."""
+    for text, _, specials in STREAMS:
+        cut_in_two("x" * 70_000 + " " + "(ab" * 200, text, specials, pattern, step=2)
+
+
+@pytest.mark.parametrize(
+    "pattern", [GPT2, LATER_PATTERN, r"\S+\s*", r"[a-z]+"], ids=["GPT-2", "later", "words", "gaps"]
+)
+def test_stretches_come_while_the_text_comes(pattern):
+    """The first stretch comes before the whole text has come, whatever the pattern."""
+    first = next(iter(pretokenize.stretches(Source("to be or not to be\n", 1 << 20), [], pattern)))
+    check.equal(first, ("to be or not to be\n" * len(first))[: len(first)], "the first stretch of an endless text")
+    check.true(first != "", "the first stretch of an endless text is not empty")
+
+
 @pytest.mark.parametrize("size", [0, 70_000])
 def test_stretches_around_a_long_special_token(size):
     """A special token is waited for to its end, even if it is longer than all that pre-tokens look at."""
@@ -865,11 +886,12 @@ def test_stretches_with_a_pattern_that_looks_back():
     """Where a pattern looks at what stands before a piece, that stays in the same stretch."""
     pattern = r"(?<=a)b+|[ab]|[^ab]+"  # all b behind an a are one piece; each other b is one
     text = "abbb" * 40_000
-    found = list(pretokenize.stretches(iter([text[:70_000], text[70_000:]]), [], pattern))
-    check.equal("".join(found) == text, True, "whether the stretches of 40,000 times 'abbb', joined, are the text")
-    pieces = [piece for part in found for piece in cut_by_hand(part, [], pattern)]
-    what = f"how many pieces the stretches of 40,000 times 'abbb' have, by the pattern {pattern}"
-    check.equal(len(pieces), 80_000, what, why="A stretch that begins with b is cut otherwise than the whole text.")
+    for place in range(70_000, 70_004):
+        found = list(pretokenize.stretches(iter([text[:place], text[place:]]), [], pattern))
+        check.equal("".join(found) == text, True, "whether the stretches of 40,000 times 'abbb', joined, are the text")
+        pieces = [piece for part in found for piece in cut_by_hand(part, [], pattern)]
+        what = f"how many pieces the stretches of 40,000 times 'abbb' have, by the pattern {pattern}"
+        check.equal(len(pieces), 80_000, what, why="A stretch that begins with b is cut otherwise than the whole text.")
 
 
 def test_stretches_of_one_long_piece():
