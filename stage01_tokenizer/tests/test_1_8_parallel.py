@@ -257,6 +257,12 @@ def test_characters_across_blocks(tmp_path):
     same(count(tmp_path, text), {" " + "é日𐐀" * 100: 2500}, "the counts of 2,500 words of 300 characters")
 
 
+def test_a_word_that_comes_early_only(tmp_path):
+    """A word that comes in the first block, and in none behind it, keeps its count."""
+    text = " low zebra" + " low" * 60_000
+    same(count(tmp_path, text), {" low": 60_001, " zebra": 1}, "the counts of ' low zebra' and 60,000 times ' low'")
+
+
 def same(got, expected, what):
     """Hold long counts to what they should be, and show the first difference only."""
     if got != expected:
