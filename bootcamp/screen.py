@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bootcamp.grading.results import ExerciseResult, Failure
+from bootcamp.grading.results import ExerciseResult, Failure, TestResult
 
 console = Console(highlight=False)
 
@@ -56,30 +56,27 @@ def problem(text: str) -> None:
     Console(stderr=True, highlight=False).print(Text(text, style="red"), soft_wrap=True)
 
 
-def failure_panel(result: ExerciseResult, lesson: str) -> None:
-    """Print the first failure of an exercise: what was asked, what came, what it may be, where to go on."""
-    test = result.first_failure
-    if not test or not test.failure:
+def failure_panel(result: ExerciseResult, lesson: str, verbose: bool = False) -> None:
+    """Print the first failure of an exercise, or all: what was asked, what came, what it may be, where to go on."""
+    failures = [test for test in result.tests if test.outcome == "failed"]
+    if not failures:
         return
     say()
     say(f"[bold]{result.number} {escape(result.title)}[/]")
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim", no_wrap=True)
     body.add_column(overflow="fold")
-    if not test.failure.message.startswith("Python cannot read"):
-        body.add_row("the claim", escape(test.claim))
-    body.add_row("the finding", Text(test.failure.message, style="bold"))
-    for label, text in _rows(test.failure):
-        if label in ("call", "expected", "got", "differs", "line"):
-            text = _folded(text, console.width - 16)
-        body.add_row(label, Text(text, style=STYLES.get(label, "default")))
+    for test in failures if verbose else failures[:1]:
+        if body.row_count:
+            body.add_row("", "")
+        _add_failure(body, test)
     if result.mistake:
         body.add_row("looks like", Text(result.mistake, style="bold magenta"))
         body.add_row("", Text(result.mistake_hint))
     besides = []
-    failed = sum(each.outcome == "failed" for each in result.tests)
-    if failed > 1:
-        besides.append(f"{failed - 1} more of its {len(result.tests)} tests fail")
+    if len(failures) > 1 and not verbose:
+        more = command(f"grade {result.number} --verbose")
+        besides.append(f"{len(failures) - 1} more of its {len(result.tests)} tests fail (all of them: {more})")
     if waiting := [each for each in result.tests if each.outcome == "todo"]:
         besides.append(f"{len(waiting)} wait for what is still to write: {', '.join(result.to_write)}")
     if besides:
@@ -88,6 +85,18 @@ def failure_panel(result: ExerciseResult, lesson: str) -> None:
         body.add_row("beneath", f"the reference stood in for {', '.join(result.beneath)}, which is not complete")
     body.add_row("to go on", f"{command(f'hint {result.number}')}   {lesson}")
     console.print(Padding(body, (0, 0, 0, 2)))
+
+
+def _add_failure(body: Table, test: TestResult) -> None:
+    failure = test.failure
+    assert failure
+    if not failure.message.startswith("Python cannot read"):
+        body.add_row("the claim", escape(test.claim))
+    body.add_row("the finding", Text(failure.message, style="bold"))
+    for label, text in _rows(failure):
+        if label in ("call", "expected", "got", "differs", "line"):
+            text = _folded(text, console.width - 16)
+        body.add_row(label, Text(text, style=STYLES.get(label, "default")))
 
 
 def _folded(text: str, width: int) -> str:

@@ -51,6 +51,9 @@ def test_a_wrong_one_is_named_and_shown(copy):
     course.edit(BPE, "key=lambda pair: (counts[pair], pair)", "key=counts.get")
     text = " ".join(course.run("grade", "1.4", code=1, width=200).split())
     assert "looks like of pairs that are equally frequent" in text and "expected" in text and "got" in text
+    assert text.count("the claim") == 1 and "3 more of its" in text
+    every = course.run("grade", "1.4", "--verbose", code=1, width=200)
+    assert every.count("the claim") == 4 and "more of its" not in every
     assert "hint 1.4" in text
 
 

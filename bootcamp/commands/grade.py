@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--upstream", choices=["auto", "mine", "solutions"], default="auto", help="where earlier stages come from"
     )
     parser.add_argument("--seed", type=int, default=1, help="where the graders' inputs are drawn from")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every test that fails, not only the first")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML")
 
@@ -40,7 +41,7 @@ def grade(arguments: argparse.Namespace) -> int:
                 f"there is no {stage.name} in {folder.parent}; give the folder that holds the stages"
             )
         with Grader(stage, folder, arguments.upstream, arguments.seed) as grader:
-            reports.append(show_report(grader, numbers))
+            reports.append(show_report(grader, numbers, arguments.verbose))
             if folder == stage.folder:
                 progress.record(stage, grader.results.values())
     if arguments.json:
@@ -70,7 +71,7 @@ def chosen(words: Sequence[str]) -> list[tuple[course.Stage, list[str]]]:
     ]
 
 
-def show_report(grader: Grader, numbers: Sequence[str]) -> Report:
+def show_report(grader: Grader, numbers: Sequence[str], verbose: bool = False) -> Report:
     """Grade and print, each exercise as soon as it is done."""
     stage = grader.stage
     say(f"[bold]Stage {stage.number:02} · {escape(stage.title)}[/]  [dim]{whose(grader)}, seed {grader.seed}[/]")
@@ -92,7 +93,7 @@ def show_report(grader: Grader, numbers: Sequence[str]) -> Report:
         report = grader.report(numbers, each)
     for result in report.exercises:
         if result.status == "wrong":
-            failure_panel(result, section_link(stage, stage.exercise(result.number)))
+            failure_panel(result, section_link(stage, stage.exercise(result.number)), verbose)
     return report
 
 
