@@ -50,7 +50,13 @@ def main(words: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    words, handed_on = list(words), []
+    if "test" in words[:2] and words[-1] not in ("-h", "--help"):  # what follows is pytest's, options too
+        place = words.index("test") + 1
+        words, handed_on = words[:place], words[place:]
     arguments = parser().parse_args(words)
+    if handed_on:
+        arguments.rest = handed_on
     from bootcamp.screen import problem
 
     try:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
+
+from bootcamp.course import ROOT
 
 WORDS, UTF8, BPE = (f"stage01_tokenizer/{name}.py" for name in ("words", "utf8", "bpe"))
 
@@ -55,6 +59,13 @@ def test_a_wrong_one_is_named_and_shown(copy):
     every = course.run("grade", "1.4", "--verbose", code=1, width=200)
     assert every.count("the claim") == 4 and "more of its" not in every
     assert "hint 1.4" in text
+
+
+def test_pytest_gets_its_options():
+    """What follows `test` is handed on to pytest."""
+    words = [sys.executable, "-m", "bootcamp", "--as-is", "test", "-k", "test_gaps", "-q", "tests/test_splice.py"]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert "5 deselected" in run.stdout, run.stdout + run.stderr
 
 
 def test_json_and_junit(copy):
