@@ -34,9 +34,9 @@ class Copy:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def run(self, *words: str, code: int | None = 0, width: int = 100) -> str:
+    def run(self, *words: str, code: int | None = 0, width: int = 100, env: dict[str, str] | None = None) -> str:
         """Run `python -m bootcamp …` in it, hold it to its exit code, and give what it printed."""
-        env = os.environ | {"COLUMNS": str(width), "NO_COLOR": "1", "PYTHONUTF8": "1"}
+        env = os.environ | {"COLUMNS": str(width), "NO_COLOR": "1", "PYTHONUTF8": "1"} | (env or {})
         run = subprocess.run(
             [sys.executable, "-m", "bootcamp", "--as-is", *words],
             cwd=self.root,
