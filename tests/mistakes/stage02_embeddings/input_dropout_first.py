@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .absolute import LearnedPosition, SinusoidalPosition
-from .token import TokenEmbedding
+from .tokens import TokenEmbedding
 
 
 class InputEmbedding(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .absolute import LearnedPosition, SinusoidalPosition
-from .token import TokenEmbedding
+from .tokens import TokenEmbedding
 
 SCHEMES = {
     "none": lambda dim, max_length: None,

@@ -1,4 +1,4 @@
-# module: token.py
+# module: tokens.py
 # exercise: 2.1
 # name: a padding_idx of 0 is taken for none
 """Token embeddings on top of torch's own."""

@@ -1,4 +1,4 @@
-# module: token.py
+# module: tokens.py
 # exercise: 2.1
 # name: the row of the padding is zeroed at the start, and learns like any other
 """Token embeddings with index_select; padding is kept out by a table of its own for each call."""

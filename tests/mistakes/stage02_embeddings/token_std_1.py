@@ -1,4 +1,4 @@
-# module: token.py
+# module: tokens.py
 # exercise: 2.1
 # name: the table is drawn with a standard deviation of 1
 """Token embeddings on top of torch's own."""

@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from bootcamp.grading import check, written
 
-token = written("stage02_embeddings.token")
+token = written("stage02_embeddings.tokens")
 
 
 def numbers(rng, *shape):
