@@ -120,7 +120,7 @@ class LearnedPosition(nn.Module):
         """Look up the vectors of `positions`: integers of any format, (...) -> (..., dim).
 
         Raises:
-            TypeError: `positions` are not integers.
+            TypeError: `positions` are not integers; their format is named.
             IndexError: a position is negative, or not below `max_length`; both are named.
         """
         # BEGIN SOLUTION 2.4: hold the positions to 0 … max_length - 1 (check_integers), then take the rows

@@ -250,15 +250,15 @@ def test_ids_out_of_range(rng):
 
 
 def test_ids_that_are_no_integers(rng):
-    """Numbers with a point, and true or false, are a TypeError."""
+    """Numbers with a point, and true or false, are a TypeError that names their format."""
     embedding = with_rows(numbers(rng, 5, 2))
     check.equal(list(embedding(torch.tensor([1, 0, 1])).shape), [3, 2], "the shape of what three ids give")
-    check.raises(TypeError, embedding, torch.tensor([1.0, 0.0]))
-    check.raises(TypeError, embedding, torch.tensor([True, False, True, False, True]))
+    for ids in (torch.tensor([1.0, 0.0]), torch.tensor([True, False, True, False, True])):
+        check.raises(TypeError, embedding, ids, naming=[ids.dtype])
 
 
-@pytest.mark.parametrize("args", [(0, 3), (5, 0), (5, 3, 5), (5, 3, -1)], ids=str)
-def test_sizes_that_make_no_sense(args):
-    """No id, no width, or a padding_idx that is no id, are a ValueError."""
+@pytest.mark.parametrize("args, wrong", [((0, 3), 0), ((5, -7), -7), ((5, 3, 5), 5), ((5, 3, -1), -1)], ids=str)
+def test_sizes_that_make_no_sense(args, wrong):
+    """No id, no width, or a padding_idx that is no id, are a ValueError that names it."""
     table_of(token.TokenEmbedding(5, 3, 4), 5, 3)
-    check.raises(ValueError, token.TokenEmbedding, *args)
+    check.raises(ValueError, token.TokenEmbedding, *args, naming=[wrong])

@@ -234,7 +234,8 @@ def test_positions_that_are_none():
     module = absolute.SinusoidalPosition(5)
     module_gives(module, [0], "the vector of position 0")
     check.raises(IndexError, module, torch.tensor([3, -2]), naming=[-2])
-    check.raises(TypeError, module, torch.tensor([1.0, 0.0]))
+    for positions in (torch.tensor([1.0, 0.0]), torch.tensor([True, False])):
+        check.raises(TypeError, module, positions, naming=[positions.dtype])
 
 
 @pytest.mark.parametrize("args", [(0,), (-3,), (4, 0.0), (4, -1.0)], ids=str)

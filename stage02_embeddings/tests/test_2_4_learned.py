@@ -131,11 +131,11 @@ def test_before_the_start(rng):
 
 
 def test_positions_that_are_no_integers(rng):
-    """Numbers with a point, and true or false, are a TypeError."""
+    """Numbers with a point, and true or false, are a TypeError that names their format."""
     position = with_rows(numbers(rng, 5, 2))
     check.equal(list(position(torch.tensor([0, 1])).shape), [2, 2], "the shape of what two positions give")
-    check.raises(TypeError, position, torch.tensor([1.0, 0.0]))
-    check.raises(TypeError, position, torch.tensor([True, False, True, False, True]))
+    for positions in (torch.tensor([1.0, 0.0]), torch.tensor([True, False, True, False, True])):
+        check.raises(TypeError, position, positions, naming=[positions.dtype])
 
 
 @pytest.mark.parametrize("args", [(0, 3), (5, 0), (-2, 3)], ids=str)

@@ -194,10 +194,54 @@ def test_wrong_positions_are_refused(rng):
 
 # -- number formats
 
+HALVES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_positions_are_exact_in_half_precision(rng, dtype):
+
+@HALVES
+def test_a_position_that_half_precision_does_not_know(dtype):
     """Angles are computed in float32 or better, whatever the format of x: position 257 is not 256."""
+    at = {torch.bfloat16: 257, torch.float16: 2049}[dtype]
+    why = f"In {dtype}, {at} is {at - 1}. Take positions and angles in float32, and convert the result."
+    for layout in BOTH:
+        got = turned(torch.tensor([[1.0, 0.0]], dtype=dtype), torch.tensor([at]), layout)
+        check.equal(str(got.dtype), str(dtype), "the number format of the result")
+        what = f"[1, 0] in {dtype} at position {at}, layout {layout!r}"
+        check.close(got, torch.tensor([[cos(at), sin(at)]]), what, rtol=0, atol=0.004, why=why)
+
+
+@HALVES
+def test_sines_that_half_precision_does_not_know(dtype):
+    """Sines, cosines and products are computed in float32 or better, whatever the format of x."""
+    x = torch.tensor([[sin(1), cos(1)]]).mul({torch.bfloat16: 64, torch.float16: 512}[dtype]).to(dtype)
+    a, b = x[0].tolist()
+    expected = torch.tensor([a * cos(1) - b * sin(1)])
+    why = f"It is the small difference of two large numbers. A sine that was rounded to {dtype} spoils it."
+    for layout in BOTH:
+        got = turned(x, torch.tensor([1]), layout)
+        check.equal(tuple(got.shape), (1, 2), "the shape of the result")
+        what = f"the first number of {x.tolist()} in {dtype} at position 1, layout {layout!r}"
+        check.close(got[:, 0], expected, what, rtol=0.01, why=why)
+
+
+@HALVES
+def test_the_speeds_of_a_converted_module(dtype):
+    """A module converted to another format, as a whole model may be, turns each pair at the same speed as before."""
+    x, at = torch.tensor([[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]]), torch.tensor([999])
+    expected = torch.tensor([[number for i in range(3) for number in (cos(999 / 7**i), sin(999 / 7**i))]])
+    why = "Where frequencies or tables are buffers, model.bfloat16() rounds them."
+    for layout, order in (("interleaved", [0, 1, 2, 3, 4, 5]), ("half", [0, 2, 4, 1, 3, 5])):
+        module = rotary.RotaryEmbedding(6, base=343.0, layout=layout)
+        check.close(module(x[:, order], at), expected[:, order], f"{x.tolist()} at position 999", atol=1e-3)
+        got = module.to(dtype)(x[:, order], at)
+        check.equal(str(got.dtype), "torch.float32", "the number format of the result, which is that of x")
+        what = f"x in float32 at position 999, the module in {dtype}, layout {layout!r}"
+        check.close(got, expected[:, order], what, atol=1e-3, why=why)
+
+
+@pytest.mark.varied
+@HALVES
+def test_positions_are_exact_in_half_precision(rng, dtype):
+    """In half precision, near and far positions are turned alike by the angles of the formula."""
     at = torch.tensor([1, 255, 257, 999, 2049])
     x = draw(rng, 5, 8).to(dtype)
     got = turned(x, at)
@@ -207,9 +251,10 @@ def test_positions_are_exact_in_half_precision(rng, dtype):
     check.close(got, expected, f"x in {dtype} at positions {at.tolist()}", rtol=0.01, atol=0.01, why=why)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.varied
+@HALVES
 def test_a_converted_module(rng, dtype):
-    """A module converted to another format, as a whole model may be, turns by the same angles."""
+    """A converted module turns by the same angles, whatever the format of x."""
     at, x = torch.tensor([1, 255, 257, 999, 2049]), draw(rng, 5, 8)
     module = rotary.RotaryEmbedding(8).to(dtype)
     for kind in (dtype, torch.float32):
@@ -220,8 +265,9 @@ def test_a_converted_module(rng, dtype):
         check.close(got, expected, f"x in {kind}, the module in {dtype}", rtol=0.01, atol=0.01, why=why)
 
 
+@pytest.mark.varied
 def test_products_are_exact_in_half_precision(rng):
-    """Sines, cosines and products are in float32 or better: the result is rounded once, at the end."""
+    """The result is rounded once, at the end: sines, cosines and products were not."""
     x = draw(rng, 2, 3, 9, 32).bfloat16()
     got = turned(x)
     check.equal(str(got.dtype), "torch.bfloat16", "the number format of the result")
@@ -287,12 +333,14 @@ def test_heads_laid_out_in_any_way(rng):
 
 
 def test_bad_sizes_are_refused():
-    """An odd width, an unknown layout, or x of another width is a ValueError."""
+    """An odd width, an unknown layout, or x of another width is a ValueError that names it."""
     module = rotary.RotaryEmbedding(4)
     check.equal(tuple(module(torch.ones(3, 4)).shape), (3, 4), "the shape of what comes for x (3, 4)")
-    check.raises(ValueError, rotary.RotaryEmbedding, 5, naming=[5])
+    for width in (5, 0, -2):
+        check.raises(ValueError, rotary.RotaryEmbedding, width, naming=[width])
     check.raises(ValueError, rotary.RotaryEmbedding, 4, layout="rows", naming=["rows"])
-    check.raises(ValueError, module, torch.ones(3, 6), naming=["(3, 6)"])
+    check.raises(ValueError, module, torch.ones(3, 6), naming=["(3, 6)", 4])
+    check.raises(ValueError, module, torch.ones(4), naming=["(4,)"])
 
 
 # -- from one layout to the other

@@ -285,19 +285,19 @@ def test_ids_that_are_none(rng):
 
 
 @pytest.mark.parametrize(
-    "options",
+    "options, wrong",
     [
-        {"position": "learned"},
-        {"position": "rotary"},
-        {"dropout": 1.0},
-        {"dropout": -0.1},
+        ({"position": "learned"}, "max_length"),
+        ({"position": "rotary"}, "rotary"),
+        ({"dropout": 1.0}, 1.0),
+        ({"dropout": -0.1}, -0.1),
     ],
     ids=["learned without max_length", "an unknown scheme", "dropout of all", "negative dropout"],
 )
-def test_options_that_make_no_sense(options):
+def test_options_that_make_no_sense(options, wrong):
     """Learned positions without max_length, an unknown scheme, or a dropout outside [0, 1), are a ValueError."""
     weight_of(module.InputEmbedding(V, C, "learned", L), "token", (V, C))
-    check.raises(ValueError, module.InputEmbedding, V, C, **options)
+    check.raises(ValueError, module.InputEmbedding, V, C, **options, naming=[wrong])
 
 
 def test_shapes_that_do_not_fit(rng):
@@ -305,7 +305,9 @@ def test_shapes_that_do_not_fit(rng):
     embed, tokens, places = made(rng, "learned")
     ids = ids_of(rng, 2, 3)
     holds(embed, tokens[ids] + places[:3], ids)
-    check.raises(ValueError, embed, ids[0])
-    check.raises(ValueError, embed, ids, positions=torch.tensor([0, 1]))
-    check.raises(ValueError, embed, ids, positions=torch.tensor([[0, 1, 2]]))
-    check.raises(ValueError, embed, ids, offset=-1)
+    check.raises(ValueError, embed, ids[0], naming=[(3,)])
+    check.raises(ValueError, embed, ids[None], naming=[(1, 2, 3)])
+    check.raises(ValueError, embed, ids, positions=torch.tensor([0, 1]), naming=[(2,), (2, 3)])
+    check.raises(ValueError, embed, ids, positions=torch.tensor([[0, 1, 2]]), naming=[(1, 3), (2, 3)])
+    check.raises(ValueError, embed, ids, positions=torch.tensor(0), naming=["()", (2, 3)])
+    check.raises(ValueError, embed, ids, offset=-1, naming=[-1])

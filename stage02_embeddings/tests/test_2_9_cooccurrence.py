@@ -37,7 +37,15 @@ def test_window():
     """A window of two reaches two places far in both directions, no further, and all of it has weight 1."""
     why = "0 and 2 stand two places apart, 0 and 3 three."
     counted([[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 0]], [0, 1, 2, 3], 2, why=why)
-    counted([[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]], [0, 1, 2, 3], 3)
+
+
+def test_wider_windows():
+    """A window of three reaches three places far, one of four reaches four, and one of five five."""
+    why = "0 and 3 stand three places apart."
+    counted([[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]], [0, 1, 2, 3], 3, why=why)
+    why = "The first place and the last are five apart."
+    counted([[0, 4, 0], [4, 12, 4], [0, 4, 0]], [0, 1, 1, 1, 1, 2], 4, why=why)
+    counted([[0, 4, 1], [4, 12, 4], [1, 4, 0]], [0, 1, 1, 1, 1, 2], 5, why=why)
 
 
 def test_window_wider_than_the_document():
@@ -98,12 +106,19 @@ def test_counts_pair_by_pair(rng):
 
 
 @pytest.mark.parametrize(
-    "args", [([0, 1], 0), ([0, 3], 1, 3), ([0, -1], 1), ([], 1)], ids=["no window", "too large", "negative", "no id"]
+    "naming, args",
+    [
+        ([0], ([1, 2], 0)),
+        ([7, 3], ([0, 7], 1, 4)),  # a vocabulary of 4 has ids up to 3
+        ([-1], ([0, -1], 1)),
+        (["vocab_size"], ([], 1)),
+    ],
+    ids=["no window", "too large", "negative", "no id"],
 )
-def test_refused(args):
-    """A window below 1, an id outside the vocabulary, or no id and no size are a ValueError."""
+def test_refused(naming, args):
+    """A window below 1, an id outside the vocabulary, or no id and no size are a ValueError that says what is wrong."""
     counted([[0, 1], [1, 0]], [0, 1], 1)
-    check.raises(ValueError, cooccurrence.cooccurrence, *args)
+    check.raises(ValueError, cooccurrence.cooccurrence, *args, naming=naming)
 
 
 # -- ppmi_svd
@@ -245,22 +260,30 @@ def test_counts_of_another_format(dtype, rng):
 
 def test_same_company_same_vector():
     """Two words that stand in the same places have the same vector."""
-    # 0 and 1 are said in the same way, between 2 and 3; 4 and 5 are others.
-    counts = cooccurrence.cooccurrence([[2, 0, 3], [2, 1, 3], [4, 5, 4], [2, 0, 3], [2, 1, 3], [4, 5, 5]], 2)
+    # The counts, with a window of 2, of 2 0 3 | 2 1 3 | 4 5 4 | 2 0 3 | 2 1 3 | 4 5 5: 0 and 1 are said in the same
+    # way, between 2 and 3; 4 and 5 are others.
+    counts = torch.zeros(6, 6)
+    for pair, times in {(0, 2): 2, (0, 3): 2, (1, 2): 2, (1, 3): 2, (2, 3): 4, (4, 5): 4, (4, 4): 2, (5, 5): 2}.items():
+        counts[pair] = counts[pair[::-1]] = times
     got = vectors_of(counts, 3)
     check.close(got[0], got[1], "the vector of id 0, beside that of id 1, which has the same neighbours as often")
     check.equal(bool(torch.allclose(got[0], got[4], atol=1e-3)), False, "whether id 4, with others, has it too")
 
 
 @pytest.mark.parametrize(
-    "counts, dim",
-    [(torch.ones(3, 3), 4), (torch.ones(3, 3), 0), (torch.ones(3, 2), 1), (-torch.eye(3), 1)],
+    "counts, dim, naming",
+    [
+        (torch.ones(3, 3), 4, [4, 3]),
+        (torch.ones(3, 3), 0, [0]),
+        (torch.ones(3, 2), 1, [(3, 2)]),
+        (-torch.eye(3), 1, []),
+    ],
     ids=["wider than V", "no width", "not square", "negative"],
 )
-def test_counts_refused(counts, dim):
+def test_counts_refused(counts, dim, naming):
     """Counts that are not square or negative, and a width that is not 1 to V, are a ValueError."""
     vectors_of(torch.eye(3), 3)
-    check.raises(ValueError, cooccurrence.ppmi_svd, counts, dim)
+    check.raises(ValueError, cooccurrence.ppmi_svd, counts, dim, naming=naming)
 
 
 # -- write_vectors
@@ -281,6 +304,23 @@ def test_written_lines(tmp_path):
     check.equal(numbers, vectors.tolist(), "the numbers of the lines behind it")
 
 
+NINE_DIGITS = "Nine digits tell any two numbers of float32 apart; six, which is what a format gives unasked, do not."
+
+
+def test_many_digits(tmp_path):
+    """Numbers of float32 with many digits, of any size, are read back as they were."""
+    numbers = [0.5, 1 / 3, 1 + 2**-23, 123456.79, 12345678.0, 1e-7, 1.5e-30, -3.4028235e38, 2.0**-149]
+    path = tmp_path / "vectors.txt"
+    vectors = torch.tensor(numbers)[:, None]
+    cooccurrence.write_vectors(path, {f"w{i}": i for i in range(9)}, vectors)
+    fields = [line.split(" ")[-1] for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    check.equal(len(fields), 9, "how many lines a file of nine vectors has, behind the header")
+    back = torch.tensor([float(field) for field in fields])
+    off = [f"{number:.9g}" for number, same in zip(numbers, (back == vectors[:, 0]).tolist()) if not same]
+    check.equal(off, [], "the numbers that come back as others", why=NINE_DIGITS)
+
+
+@pytest.mark.varied
 def test_numbers_come_back_to_the_bit(tmp_path, rng):
     """What is read back as float32 is what was written, for numbers of any size."""
     odd = [1 / 3, -2 / 3e7, 16777217 / 3, 1e-30, -3.4e38, 1.1754944e-38, 1e-45, 0.1]
@@ -290,8 +330,7 @@ def test_numbers_come_back_to_the_bit(tmp_path, rng):
     cooccurrence.write_vectors(path, {f"w{i}": i for i in range(12)}, vectors)
     lines = path.read_text(encoding="utf-8").splitlines()[1:]
     got = torch.tensor([[float(number) for number in line.split(" ")[1:]] for line in lines])
-    why = "Nine digits tell any two numbers of float32 apart; six, which is what a format gives unasked, do not."
-    check.equal(got, vectors, "the numbers, read back as float32", why=why)
+    check.equal(got, vectors, "the numbers, read back as float32", why=NINE_DIGITS)
 
 
 @pytest.mark.parametrize("kind", ["float64", "bfloat16", "a parameter"])
@@ -349,15 +388,21 @@ def test_whole_or_not_at_all(tmp_path):
     )
 
 
+def alone(folder, name, when):
+    """Hold a folder to one file. What else may lie there has a name that each author chooses."""
+    files = sorted(os.listdir(folder))
+    check.true(files == [name], f"after {when}, {name} is the only file in the folder", got=files)
+
+
 def test_nothing_is_left_behind(tmp_path):
     """Whether writing succeeds or fails, the folder holds no other file afterwards."""
     words = {f"w{i}": i for i in range(50)}
     cooccurrence.write_vectors(tmp_path / "vectors.txt", words, torch.ones(50, 3))
-    check.equal(sorted(os.listdir(tmp_path)), ["vectors.txt"], "the files in the folder after writing vectors.txt")
+    alone(tmp_path, "vectors.txt", "writing vectors.txt")
     with full_disk() as limited:
         if limited:
             check.raises(OSError, cooccurrence.write_vectors, tmp_path / "more.txt", words, torch.ones(50, 3))
-    check.equal(sorted(os.listdir(tmp_path)), ["vectors.txt"], "the files in the folder after writing another failed")
+    alone(tmp_path, "vectors.txt", "writing another failed")
 
 
 def test_replaces_what_was_there(tmp_path):
@@ -370,17 +415,19 @@ def test_replaces_what_was_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, vectors",
+    "words, vectors, naming",
     [
-        ({"a": 0, "b": 1}, torch.ones(3, 2)),
-        ({"a": 0, "b": 2}, torch.ones(2, 2)),
-        ({"a": 0, "b\n": 1}, torch.ones(2, 2)),
-        ({"a": 0, "b": 1}, torch.tensor([[1.0, 2.0], [math.nan, 1.0]])),
+        ({"a": 0, "b": 1}, torch.ones(3, 5), [2, (3, 5)]),
+        ({"a": 0, "b": 1}, torch.ones(2), [2, (2,)]),
+        ({"a": 0, "b": 2}, torch.ones(2, 2), []),
+        ({"a": 0, "b\n": 1}, torch.ones(2, 2), [repr("b\n")]),
+        ({"a": 0, "b": 1}, torch.tensor([[1.0, 2.0], [math.nan, 1.0]]), []),
+        ({"a": 0, "b": 1}, torch.tensor([[1.0, 2.0], [-math.inf, 1.0]]), []),
     ],
-    ids=["too many rows", "ids with a gap", "a line end in a word", "nan"],
+    ids=["too many rows", "no rows", "ids with a gap", "a line end in a word", "nan", "infinite"],
 )
-def test_vectors_refused(tmp_path, words, vectors):
+def test_vectors_refused(tmp_path, words, vectors, naming):
     """What could not be read back is a ValueError, and leaves no file."""
     cooccurrence.write_vectors(tmp_path / "good.txt", {"a": 0, "b": 1}, torch.ones(2, 2))
-    check.raises(ValueError, cooccurrence.write_vectors, tmp_path / "bad.txt", words, vectors)
-    check.equal(sorted(os.listdir(tmp_path)), ["good.txt"], "the files in the folder")
+    check.raises(ValueError, cooccurrence.write_vectors, tmp_path / "bad.txt", words, vectors, naming=naming)
+    alone(tmp_path, "good.txt", "what is refused")

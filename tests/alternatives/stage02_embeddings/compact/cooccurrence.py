@@ -17,10 +17,10 @@ def cooccurrence(ids, window, vocab_size=None):
     documents = [np.asarray(each, dtype=np.int64) for each in ([ids] if flat else ids)]
     every = [*chain.from_iterable(documents)]
     if window < 1 or (vocab_size is None and not every):
-        raise ValueError("window must be at least 1, and a vocab_size be there")
+        raise ValueError(f"window must be at least 1, and a vocab_size be there; got {window} and {vocab_size}")
     size = vocab_size or int(max(every)) + 1
     if every and not (min(every) >= 0 and max(every) < size):
-        raise ValueError(f"ids must be from 0 to {size - 1}")
+        raise ValueError(f"ids must be from 0 to {size - 1}; there are some from {min(every)} to {max(every)}")
     counts = torch.zeros(size, size, dtype=torch.float64)
     for document in documents:
         hot = F.one_hot(torch.from_numpy(document), size).double()
@@ -46,7 +46,7 @@ def write_vectors(path, words, vectors):
     ordered = words_by_id(words)
     rows = vectors.detach().float().numpy()
     if rows.shape[:1] != (len(ordered),) or rows.ndim != 2 or not np.isfinite(rows).all() or "\n" in "".join(ordered):
-        raise ValueError("vectors and words do not fit")
+        raise ValueError(f"vectors {rows.shape} and the {len(ordered)} words {ordered} do not fit, or are not finite")
     lines = [" ".join(map(str, rows.shape)), *(" ".join([word, *map(str, row)]) for word, row in zip(ordered, rows))]
     beside = Path(path).with_name(".unfinished")
     try:

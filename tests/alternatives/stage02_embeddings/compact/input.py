@@ -29,9 +29,10 @@ class InputEmbedding(nn.Module):
 
     def forward(self, ids: Tensor, positions: Tensor | None = None, offset: int = 0) -> Tensor:
         if ids.dim() != 2 or offset < 0 or (positions is not None and positions.shape[-1:] != ids.shape[1:]):
-            raise ValueError("ids are (B, T), positions (T,) or (B, T), the offset is not negative")
-        if positions is not None and positions.dim() == 2 and len(positions) != len(ids):
-            raise ValueError(f"positions for {len(positions)} sequences, ids for {len(ids)}")
+            given = None if positions is None else tuple(positions.shape)
+            raise ValueError(f"ids are (B, T), positions (T,) or (B, T); got {tuple(ids.shape)}, {given}, {offset=}")
+        if positions is not None and positions.dim() > 1 and positions.shape != ids.shape:
+            raise ValueError(f"positions of {tuple(positions.shape)}, ids of {tuple(ids.shape)}")
         width, p = self.options
         x = width**0.5 * self.token(ids)
         if self.position:

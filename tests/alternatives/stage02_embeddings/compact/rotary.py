@@ -27,9 +27,9 @@ class RotaryEmbedding(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Multiply."""
+        if x.ndim < 2 or x.shape[-1] != self.size:
+            raise ValueError(f"x {tuple(x.shape)} is not (..., T, {self.size})")
         *before, length, size = x.shape
-        if size != self.size:
-            raise ValueError(f"x {tuple(x.shape)} does not end with {self.size}")
         positions = torch.arange(length, device=x.device) if positions is None else positions
         if tuple(positions.shape) not in {(length,), (*before[:1], length)}:
             raise ValueError(f"positions {tuple(positions.shape)}, x {tuple(x.shape)}")

@@ -17,7 +17,7 @@ def cooccurrence(ids, window, vocab_size=None):
         documents = [documents]
     documents = [[int(id) for id in document] for document in documents]
     if window < 1:
-        raise ValueError("window must be at least 1")
+        raise ValueError(f"window must be at least 1, not {window}")
     every = [id for document in documents for id in document]
     if vocab_size is None:
         if not every:
@@ -37,10 +37,10 @@ def cooccurrence(ids, window, vocab_size=None):
 
 def ppmi_svd(counts, dim):
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or (counts < 0).any():
-        raise ValueError("counts must be square and not negative")
+        raise ValueError(f"counts must be square and not negative, not {tuple(counts.shape)}")
     size = counts.shape[0]
     if not 1 <= dim <= size:
-        raise ValueError(f"dim must be from 1 to {size}")
+        raise ValueError(f"dim must be from 1 to {size}, not {dim}")
     table = counts.tolist()
     totals = [sum(row) for row in table]
     everything = sum(totals)
@@ -67,12 +67,12 @@ def ppmi_svd(counts, dim):
 def write_vectors(path, words, vectors):
     ordered = words_by_id(words)
     if vectors.ndim != 2 or len(vectors) != len(ordered):
-        raise ValueError("there must be a row for each word")
+        raise ValueError(f"there must be a row for each of {len(ordered)} words, not {tuple(vectors.shape)}")
     if not torch.isfinite(vectors.float()).all():
         raise ValueError("a number is nan or infinite")
     for word in ordered:
         if "\n" in word:
-            raise ValueError("a word with a line end")
+            raise ValueError(f"a word with a line end: {word!r}")
     folder = os.path.dirname(os.path.abspath(path))
     scratch = tempfile.mkdtemp(dir=folder)
     try:

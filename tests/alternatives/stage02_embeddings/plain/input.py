@@ -39,7 +39,7 @@ class InputEmbedding(nn.Module):
 
     def forward(self, ids: Tensor, positions: Tensor | None = None, offset: int = 0) -> Tensor:
         if ids.ndim != 2:
-            raise ValueError(f"ids have two axes, batch and time; these have {ids.ndim}")
+            raise ValueError(f"ids have two axes, batch and time; these are {tuple(ids.shape)}")
         batch, length = ids.shape
         if offset < 0:
             raise ValueError(f"a negative offset: {offset}")
