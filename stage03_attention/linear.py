@@ -24,8 +24,10 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, chun
         output_i = Σ_j (φ(q_i) · φ(k_j)) v_j / Σ_j φ(q_i) · φ(k_j)      (causal: only over j ≤ i)
 
     The products are taken in another order: φ(q) (Σ_j φ(k_j) v_jᵀ). Time and memory grow with T + S, not with T · S.
-    The causal form goes by chunks: within one, the weights of all its pairs; for all before it, one sum. In half
-    formats everything is computed in float32, and the result is rounded once.
+    The causal form goes by chunks: within one, the weights of all its pairs; for all before it, one sum, so that there
+    is a D × E sum for each chunk, not for each place. In half formats everything is computed in float32, and the result
+    is rounded once. A query whose weights are all so small that they are 0 in the number format gets zeros; to the
+    divisor of the others nothing is added.
 
     Args:
         q: (..., T, D).

@@ -24,7 +24,8 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, block
     It equals `attention(q, k, v)`, with the causal mask of 3.2 (the last query stands at the last key) if asked. Of
     the scores there is never more than a tile of block × block for each leading dimension: not in the forward pass, not
     kept between the passes, and not in the backward pass, which computes the tiles again. Tiles that the causal
-    mask hides wholly are not computed. In half formats the tiles are float32, and results are rounded once.
+    mask hides wholly are not computed. In half formats the tiles are float32, and results are rounded once. torch's
+    own `scaled_dot_product_attention` is not called.
 
     Args:
         q: (..., T, D).

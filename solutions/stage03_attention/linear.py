@@ -24,8 +24,10 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, chun
         output_i = Σ_j (φ(q_i) · φ(k_j)) v_j / Σ_j φ(q_i) · φ(k_j)      (causal: only over j ≤ i)
 
     The products are taken in another order: φ(q) (Σ_j φ(k_j) v_jᵀ). Time and memory grow with T + S, not with T · S.
-    The causal form goes by chunks: within one, the weights of all its pairs; for all before it, one sum. In half
-    formats everything is computed in float32, and the result is rounded once.
+    The causal form goes by chunks: within one, the weights of all its pairs; for all before it, one sum, so that there
+    is a D × E sum for each chunk, not for each place. In half formats everything is computed in float32, and the result
+    is rounded once. A query whose weights are all so small that they are 0 in the number format gets zeros; to the
+    divisor of the others nothing is added.
 
     Args:
         q: (..., T, D).
@@ -53,7 +55,7 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, chun
         q_, k_, v_ = feature_map(q.to(wide)), feature_map(k.to(wide)), v.to(wide)
         weighed = q_ @ (k_.mT @ v_)  # (..., T, D) @ (..., D, E)
         weights = q_ @ k_.sum(-2)[..., None]  # (..., T, 1)
-        return (weighed / weights).to(q.dtype)
+        return _divided(weighed, weights).to(q.dtype)
 
     length, blocks = q.shape[-2], -(-q.shape[-2] // chunk)  # N chunks, rounded up
     q_, k_, v_ = (
@@ -65,8 +67,17 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, chun
     before, totals_before = (x.cumsum(-3) - x for x in (sums, totals))  # of all chunks before it
     weighed = within @ v_ + q_ @ before  # (..., N, n, E)
     weights = within.sum(-1, keepdim=True) + q_ @ totals_before  # (..., N, n, 1)
-    return (weighed / weights).flatten(-3, -2)[..., :length, :].to(q.dtype)
+    return _divided(weighed, weights).flatten(-3, -2)[..., :length, :].to(q.dtype)
     # END SOLUTION
+
+
+# BEGIN SOLUTION 3.10
+def _divided(weighed: Tensor, weights: Tensor) -> Tensor:
+    """Divide by the sum of the weights; where that is 0, `weighed` is 0 as well, and stays so."""
+    return weighed / weights.where(weights > 0, 1.0)
+
+
+# END SOLUTION
 
 
 def _check_linear(q: Tensor, k: Tensor, v: Tensor, causal: bool, chunk: int) -> None:
@@ -118,5 +129,5 @@ class LinearAttentionState:
         self.sums = self.sums + key[..., :, None] * v.to(wide)[..., None, :]  # (..., D, E)
         self.totals = self.totals + key
         weighed = (query[..., None, :] @ self.sums).squeeze(-2)  # (..., E)
-        return (weighed / (query * self.totals).sum(-1, keepdim=True)).to(q.dtype)
+        return _divided(weighed, (query * self.totals).sum(-1, keepdim=True)).to(q.dtype)
         # END SOLUTION

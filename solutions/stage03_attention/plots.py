@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +21,11 @@ def attention_grid(
     """Draw the weights of each head as a heat map: a row for each query, a column for each key.
 
     Each panel has its title, and the tokens at its rows and columns, in words that can be read: white space is made
-    visible. All panels share one scale, from 0 to 1, and one colour bar that says what the shades are. Where no query
-    of any head attends (above the diagonal, with a causal mask) the panel is left empty, so that "may not look" and
-    "does not look" can be told apart: an entry is empty if it is 0 in all heads and lies behind the last
-    key that its query attends to.
+    visible, a $ starts no formula, long tokens may be cut, and no text covers another. All panels share one scale, from
+    0 to 1, and one colour bar that says what the shades are. Where no query of any head attends (above the diagonal,
+    with a causal mask) the panel is left empty, so that "may not look" and "does not look" can be told apart: an entry
+    is empty, in a colour that the scale does not come near, if it is 0 in all heads and lies behind the last key that
+    its query attends to.
 
     Args:
         weights: (H, T, S), or (T, S) for one head; each row adds up to 1 (or is all 0).
@@ -65,15 +67,20 @@ def attention_grid(
 
     columns = min(columns, heads)
     rows = -(-heads // columns)
-    size = (columns * (1.2 + 0.24 * n_keys) + 0.8, rows * (1.4 + 0.24 * n_queries))
+    width = 1.2 + 0.24 * n_keys  # inches, of a panel with its labels: 12 letters of a title each
+    titles = [textwrap.fill(title, int(12 * width)) for title in titles]
+    lines = max(title.count("\n") for title in titles)
+    size = (columns * width + 0.8, rows * (1.4 + 0.24 * n_queries + 0.2 * lines))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    words: Any = {"fontsize": 8, "parse_math": False}
     image: Any = None
     for panel, head, title in zip(panels, values, titles):
         image = panel.imshow(head, vmin=0.0, vmax=1.0, cmap="Blues", aspect="equal")
-        panel.set_xticks(range(n_keys), [_visible(token) for token in tokens], rotation=90, fontsize=8)
-        panel.set_yticks(range(n_queries), [_visible(token) for token in queries], fontsize=8)
-        panel.set_title(title)
+        panel.set_xticks(range(n_keys), [_visible(token) for token in tokens], rotation=90, **words)
+        panel.set_yticks(range(n_queries), [_visible(token) for token in queries], **words)
+        panel.set_title(title, fontsize=10)
+        panel.set_facecolor("0.85")  # what is empty is grey: the lowest shade is nearly white
         panel.grid(False)
     for panel in panels[heads:]:
         panel.set_axis_off()
