@@ -101,7 +101,7 @@ def pretrained() -> Strip:
     from stage02_embeddings import load_pretrained
 
     lines = [
-        ("6 2", "a header: the width is 2"),
+        ("7 2", "a header: the width is 2"),
         ("the 0.42 0.25", "row 0"),
         ("New York 0.10 -0.99", "row 2: a token may hold spaces"),
         ("the 0.40 0.31", "a duplicate: the first counts"),
