@@ -171,7 +171,8 @@ class MultiHeadAttention(nn.Module):
         for name, each in (("x", x), ("context", context)):
             if each is not None and (each.dim() != 3 or each.shape[-1] != self.d_model or len(each) != len(x)):
                 raise ValueError(f"{name} must be (B, T, {self.d_model}); got the shape {tuple(each.shape)}")
-        if context is not None and (cache or self.rotary or self.distance_bias):
+        alone = cache is None and self.rotary is None and self.distance_bias is None
+        if context is not None and not alone:
             raise ValueError(
                 "a context stands in no order with x: neither a cache nor a relative position goes with it"
             )
