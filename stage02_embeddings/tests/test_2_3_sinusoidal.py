@@ -85,11 +85,13 @@ def test_no_rows():
         check.equal(list(absolute.sinusoidal_table(0, dim).shape), [0, dim], f"the shape of sinusoidal_table(0, {dim})")
 
 
-@pytest.mark.parametrize("args", [(-1, 4), (3, 0), (3, -2), (3, 4, 0.0), (3, 4, -10.0)], ids=str)
-def test_sizes_that_make_no_sense(args):
-    """A negative length, no width, or a base that is not positive, are a ValueError."""
+@pytest.mark.parametrize(
+    "args, wrong", [((-1, 4), -1), ((3, 0), 0), ((3, -2), -2), ((3, 4, 0.0), 0.0), ((3, 4, -10.0), -10.0)], ids=str
+)
+def test_sizes_that_make_no_sense(args, wrong):
+    """A negative length, no width, or a base that is not positive, are a ValueError that names it."""
     table_is(rows([0], 4), 1, 4)
-    check.raises(ValueError, absolute.sinusoidal_table, *args)
+    check.raises(ValueError, absolute.sinusoidal_table, *args, naming=[wrong])
 
 
 # -- SinusoidalPosition
@@ -238,8 +240,8 @@ def test_positions_that_are_none():
         check.raises(TypeError, module, positions, naming=[positions.dtype])
 
 
-@pytest.mark.parametrize("args", [(0,), (-3,), (4, 0.0), (4, -1.0)], ids=str)
-def test_modules_that_make_no_sense(args):
-    """No width, or a base that is not positive, are a ValueError."""
+@pytest.mark.parametrize("args, wrong", [((0,), 0), ((-3,), -3), ((4, 0.0), 0.0), ((4, -1.0), -1.0)], ids=str)
+def test_modules_that_make_no_sense(args, wrong):
+    """No width, or a base that is not positive, are a ValueError that names it."""
     module_gives(absolute.SinusoidalPosition(5), [1], "the vector of position 1")
-    check.raises(ValueError, absolute.SinusoidalPosition, *args)
+    check.raises(ValueError, absolute.SinusoidalPosition, *args, naming=[wrong])

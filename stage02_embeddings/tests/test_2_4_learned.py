@@ -138,8 +138,8 @@ def test_positions_that_are_no_integers(rng):
         check.raises(TypeError, position, positions, naming=[positions.dtype])
 
 
-@pytest.mark.parametrize("args", [(0, 3), (5, 0), (-2, 3)], ids=str)
-def test_sizes_that_make_no_sense(args):
-    """No position, or no width, is a ValueError."""
+@pytest.mark.parametrize("args, wrong", [((0, 3), 0), ((5, 0), 0), ((-2, 3), -2)], ids=str)
+def test_sizes_that_make_no_sense(args, wrong):
+    """No position, or no width, is a ValueError that names it."""
     table_of(absolute.LearnedPosition(5, 3), 5, 3)
-    check.raises(ValueError, absolute.LearnedPosition, *args)
+    check.raises(ValueError, absolute.LearnedPosition, *args, naming=[wrong])

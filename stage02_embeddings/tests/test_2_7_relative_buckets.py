@@ -123,7 +123,7 @@ def test_other_counts_of_buckets(count, max_distance):
 def test_any_shape():
     """Distances of any shape give int64 buckets of that shape."""
     for shape in [(), (0,), (7,), (2, 3), (2, 1, 3)]:
-        for dtype in (torch.int64, torch.int32):
+        for dtype in (torch.int64, torch.int32, torch.int16, torch.int8):
             got = bias.relative_bucket(torch.full(shape, -3, dtype=dtype))
             what = f"what relative_bucket gives for distances of shape {shape} in {dtype}, all of them -3"
             check.close(got, torch.full(shape, 3), what)

@@ -278,10 +278,11 @@ def test_past_the_last_learned_position(rng):
 
 
 def test_ids_that_are_none(rng):
-    """An id that is not from 0 to V - 1 is an IndexError."""
+    """An id that is not from 0 to V - 1 is an IndexError, and a number with a point a TypeError."""
     embed, tokens, _ = made(rng)
     holds(embed, tokens[None, :3], torch.tensor([[0, 1, 2]]))
     check.raises(IndexError, embed, torch.tensor([[0, 1, 11]]), naming=[11])
+    check.raises(TypeError, embed, torch.tensor([[0.0, 1.0]]))
 
 
 @pytest.mark.parametrize(

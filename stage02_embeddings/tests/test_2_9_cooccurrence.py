@@ -82,8 +82,14 @@ def test_size_of_the_vocabulary():
 
 @pytest.mark.parametrize(
     "ids",
-    [(0, 1, 2, 1), torch.tensor([0, 1, 2, 1]), [torch.tensor([0, 1, 2, 1])], ((0, 1, 2, 1),)],
-    ids=["a tuple", "a tensor", "a list of tensors", "a tuple of tuples"],
+    [
+        (0, 1, 2, 1),
+        torch.tensor([0, 1, 2, 1]),
+        [torch.tensor([0, 1, 2, 1])],
+        ((0, 1, 2, 1),),
+        torch.tensor([[0, 1, 2, 1]]),
+    ],
+    ids=["a tuple", "a tensor", "a list of tensors", "a tuple of tuples", "a tensor of documents"],
 )
 def test_kinds_of_sequences(ids):
     """Ids may stand in lists, tuples or tensors."""

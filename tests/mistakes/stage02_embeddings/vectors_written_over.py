@@ -14,8 +14,7 @@ from .initialise import words_by_id
 
 
 def cooccurrence(ids, window, vocab_size=None):
-    flat = isinstance(ids, torch.Tensor) or not any(hasattr(each, "__len__") and np.ndim(each) for each in ids)
-    flat = flat and not any(isinstance(each, (list, tuple)) for each in ids)
+    flat = not any(isinstance(each, (list, tuple)) or np.ndim(each) for each in ids)
     documents = [np.asarray(each, dtype=np.int64) for each in ([ids] if flat else ids)]
     every = [*chain.from_iterable(documents)]
     if window < 1 or (vocab_size is None and not every):
