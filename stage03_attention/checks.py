@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -27,8 +28,8 @@ def check_attention(
     if min(q.dim(), k.dim(), v.dim()) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(f"q, k and v must be (..., T, D), (..., S, D) and (..., S, E); {shapes}")
     try:
-        lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    except RuntimeError:
+        lead = numpy.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # torch's own loads sympy first
+    except ValueError:
         raise ValueError(f"the leading dimensions of q, k and v do not go together; {shapes}") from None
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be from 0 to less than 1; got {dropout}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -87,8 +88,8 @@ def combine(*masks: Tensor | None) -> Tensor | None:
         if mask.dtype != torch.bool:
             raise TypeError(f"a mask must be bool, True where a query may attend; got {mask.dtype}")
     try:
-        torch.broadcast_shapes(*(mask.shape for mask in given))
-    except RuntimeError:
+        numpy.broadcast_shapes(*(mask.shape for mask in given))  # torch's own loads sympy first
+    except ValueError:
         shapes = " and ".join(str(tuple(mask.shape)) for mask in given)
         raise ValueError(f"masks must broadcast with one another; got {shapes}") from None
     # TODO 3.2: and them, one after the other

@@ -33,12 +33,13 @@ def attention(
     to nothing gets zeros, has weights of 0, and all gradients stay finite.
 
     Args:
-        q: (..., T, D), the queries, of any number of leading dimensions, say B and H.
+        q: (..., T, D), the queries. There may be any number of leading dimensions, say B and H; those of q, k and v
+            broadcast with one another.
         k: (..., S, D), the keys.
         v: (..., S, E), the values; in the format of q and k.
         mask: bool, broadcasts to (..., T, S): True where a query may attend to a key.
-        bias: floating point, broadcasts to (..., T, S): is added to the scores before the softmax. An entry of -inf
-            keeps a query from a key, as a mask does.
+        bias: floating point of any format, broadcasts to (..., T, S): is added to the scores before the softmax. An
+            entry of -inf keeps a query from a key, as a mask does.
         dropout: the share of the weights that are set to zero at random, while the others are divided by
             1 - dropout; whoever does not train gives 0.
         return_weights: give the weights too.
@@ -64,7 +65,7 @@ def attention(
     wide = torch.promote_types(q.dtype, torch.float32)
     scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT  # (..., T, S)
     if bias is not None:
-        scores = scores + bias
+        scores = scores + bias.to(wide)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     if mask is None and bias is None:
