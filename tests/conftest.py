@@ -28,6 +28,15 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests out to processes file by file, and those of mistakes exercise by exercise."""
+    for item in items:
+        parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+        mistake = (parameters or {}).get("mistake")
+        group = f"{item.path.stem} {mistake.exercise}" if mistake else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class Copy:
     """A copy of the course in a folder of its own, with untouched skeletons."""
 

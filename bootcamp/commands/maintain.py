@@ -21,7 +21,7 @@ def test(arguments: argparse.Namespace) -> int:
     rest = arguments.rest
     if not any(Path(word.split("::")[0]).exists() for word in rest):
         # All tests, file by file, on as many cores as there are; the graders that a file starts are shared within it.
-        rest = ["tests", "-n", "auto", "--dist", "loadfile", *rest]
+        rest = ["tests", "-n", "auto", "--dist", "loadgroup", *rest]
     code = subprocess.call([sys.executable, "-m", "pytest", *rest], cwd=course.ROOT)
     return min(code, 2)
 
