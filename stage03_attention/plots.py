@@ -18,7 +18,7 @@ def attention_grid(
     titles: Sequence[str] | None = None,
     columns: int = 4,
 ) -> Figure:
-    """Draw the weights of each head as a heat map: a row for each query, a column for each key.
+    """Draw the weights of each head as a heat map: a row for each query, the first on top, a column for each key.
 
     Each panel has its title, and the tokens at its rows and columns, in words that can be read: white space is made
     visible, a $ starts no formula, long tokens may be cut, and no text covers another or leaves the figure. All panels

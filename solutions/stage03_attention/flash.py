@@ -93,10 +93,8 @@ class _FlashAttention(torch.autograd.Function):
         (grad,) = grads
         grad_q, grad_k, grad_v = (torch.zeros_like(x, dtype=wide) for x in (q, k, v))
         for rows in _slices(q.shape[-2], ctx.block):
-            q_tile, grad_tile = (
-                q[..., rows, :].to(wide) * scale,
-                grad[..., rows, :].to(wide),
-            )  # (..., n, D), (..., n, E)
+            q_tile = q[..., rows, :].to(wide) * scale  # (..., n, D)
+            grad_tile = grad[..., rows, :].to(wide)  # (..., n, E)
             inner = (grad_tile * output[..., rows, :]).sum(-1, keepdim=True)  # (..., n, 1): Σ_j weight_j · its gradient
             for columns, hidden in _tiles(q, k, rows, ctx.causal, ctx.block):
                 k_tile, v_tile = k[..., columns, :].to(wide), v[..., columns, :].to(wide)

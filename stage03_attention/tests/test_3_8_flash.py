@@ -215,7 +215,7 @@ def test_scores_beyond_float16():
     v = torch.tensor([[1.0], [4.0], [700.0]], dtype=torch.float16)
     got = flash.flash_attention(q, k, v, block=2)
     why = "The first two scores are 131,072 both; in float16 that is inf, and inf - inf is nan."
-    check.close(got, torch.tensor([[2.5]]), "the mean of the two values with the largest score", why=why)
+    check.close(got, torch.tensor([[2.5]]), "the mean of the two values with the largest score", rtol=0.02, why=why)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
