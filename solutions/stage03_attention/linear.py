@@ -59,9 +59,9 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, chun
 
     length, blocks = q.shape[-2], -(-q.shape[-2] // chunk)  # N chunks, rounded up
     q_, k_, v_ = (
-        pad(x.to(wide), (0, 0, 0, blocks * chunk - length)).unflatten(-2, (blocks, chunk)) for x in (q, k, v)
-    )  # (..., N, n, D) and (..., N, n, E)
-    q_, k_ = feature_map(q_), feature_map(k_)
+        pad(x, (0, 0, 0, blocks * chunk - length)).unflatten(-2, (blocks, chunk))
+        for x in (feature_map(q.to(wide)), feature_map(k.to(wide)), v.to(wide))
+    )  # (..., N, n, D) and (..., N, n, E); what is added has features of 0
     within = (q_ @ k_.mT).tril()  # (..., N, n, n)
     sums, totals = k_.mT @ v_, k_.sum(-2)[..., None]  # of each chunk: (..., N, D, E) and (..., N, D, 1)
     before, totals_before = (x.cumsum(-3) - x for x in (sums, totals))  # of all chunks before it

@@ -1,6 +1,7 @@
 """3.10 + · Linear attention: sums instead of scores, in parallel and one token after the other."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def draw(rng, *shape, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(rng.randrange(1 << 32)), dtype=dtype)
 
 
-def inputs(rng, queries, keys=None, width=3, depth=5, lead=(2,), dtype=torch.float64):
+def inputs(rng, queries, keys=None, width=3, depth=5, lead=(2,), dtype=torch.float64) -> Any:
     """Random q, k and v; as many keys as queries if not said otherwise."""
     keys = queries if keys is None else keys
     return tuple(draw(rng, *lead, *each, dtype=dtype) for each in ((queries, width), (keys, width), (keys, depth)))
@@ -45,7 +46,7 @@ def holds(qkv, causal=False, why="", rtol=1e-9, atol=1e-9, **kwargs):
     call = check.call_text(linear.linear_attention, qkv, kwargs)
     check.equal(str(getattr(got, "dtype", None)), str(qkv[0].dtype), f"the number format of {call}")
     check.with_call(
-        lambda: check.close(got, plain(*qkv, causal), "what it returns", why=why, rtol=rtol, atol=atol), call
+        lambda: check.close(got, plain(*qkv, causal=causal), "what it returns", why=why, rtol=rtol, atol=atol), call
     )
 
 
@@ -279,7 +280,7 @@ def test_sums_beyond_float16():
 # -- small features
 
 
-def small(shift, dtype=torch.float64):
+def small(shift, dtype=torch.float64) -> Any:
     """q, k and v whose features are far below 1, but not 0."""
     q = torch.tensor([[-20.0, -21.0], [-20.0, -22.0], [-21.5, -20.0]], dtype=dtype) + shift
     return q, q.flip(0), torch.tensor([[1.0, 5.0], [2.0, -6.0], [4.0, 7.0]], dtype=dtype)
@@ -331,7 +332,7 @@ def test_gradients(rng, causal, chunk):
     found = []
     for function in (
         lambda *each: linear.linear_attention(*each, causal=causal, chunk=chunk),
-        lambda *each: plain(*each, causal),
+        lambda *each: plain(*each, causal=causal),
     ):
         leaves = [each.clone().requires_grad_() for each in qkv]
         output = function(*leaves)
@@ -364,8 +365,8 @@ def test_on_any_device(rng, device):
     for causal in (False, True):
         got = linear.linear_attention(*qkv, causal=causal, chunk=4)
         check.equal(got.device.type, device, f"the device of the result, for q, k and v on {device!r}")
-        check.close(got, plain(*qkv, causal), f"q, k and v on {device!r}")
-    check.close(steps(*qkv), plain(*qkv, True), f"steps on {device!r}")
+        check.close(got, plain(*qkv, causal=causal), f"q, k and v on {device!r}")
+    check.close(steps(*qkv), plain(*qkv, causal=True), f"steps on {device!r}")
 
 
 # -- what it costs

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def of_bar(axes):
     return hasattr(axes, "_colorbar") or axes.get_label() == "<colorbar>"
 
 
-def picture(axes):
+def picture(axes) -> Any:
     """What shows the weights in a panel: an image, or a mesh of rectangles."""
     from matplotlib.collections import QuadMesh
     from matplotlib.image import AxesImage

@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,12 @@ flash = written("stage03_attention.flash")
 
 # A GPU takes part where there is one.
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+# What goes wrong in a half format goes wrong in other last digits from one author to the next.
+FORMATS = [
+    torch.float32,
+    pytest.param(torch.bfloat16, marks=pytest.mark.varied),
+    pytest.param(torch.float16, marks=pytest.mark.varied),
+]
 CAUSAL = pytest.mark.parametrize("causal", [False, True], ids=["full", "causal"])
 
 
@@ -35,7 +42,7 @@ def draw(rng, *shape, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(rng.randrange(1 << 32)), dtype=dtype)
 
 
-def inputs(rng, queries, keys, width=3, depth=5, lead=(2,), dtype=torch.float64):
+def inputs(rng, queries, keys, width=3, depth=5, lead=(2,), dtype=torch.float64) -> Any:
     """Random q, k and v."""
     return tuple(draw(rng, *lead, *each, dtype=dtype) for each in ((queries, width), (keys, width), (keys, depth)))
 
@@ -48,11 +55,11 @@ def holds(qkv, causal=False, why="", rtol=1e-9, atol=1e-9, **kwargs):
     check.true(isinstance(got, torch.Tensor), "what comes back is a tensor", got=got)
     check.equal(str(got.dtype), str(qkv[0].dtype), f"the number format of {call}")
     check.with_call(
-        lambda: check.close(got, plain(*qkv, causal), "what it returns", why=why, rtol=rtol, atol=atol), call
+        lambda: check.close(got, plain(*qkv, causal=causal), "what it returns", why=why, rtol=rtol, atol=atol), call
     )
 
 
-def gradients(function, qkv, upstream, *args, **kwargs):
+def gradients(function, qkv, upstream, *args, **kwargs) -> Any:
     """The gradients of q, k and v, for an upstream gradient."""
     leaves = [each.detach().clone().requires_grad_() for each in qkv]
     output = function(*leaves, *args, **kwargs)
@@ -154,7 +161,7 @@ def test_laid_out_in_any_way(rng):
 # -- large and small scores
 
 
-def stepped(rng, scores, depth=5):
+def stepped(rng, scores, depth=5) -> Any:
     """q of two queries and k, v with these scores for the first, and these in the other order for the second."""
     scores = torch.tensor(scores, dtype=torch.float64)
     q = torch.tensor([[2.0, 0.0, 1.0, 0.0], [0.0, 2.0, 0.0, 1.0]], dtype=torch.float64)  # √D = 2
@@ -218,7 +225,7 @@ def test_scores_beyond_float16():
     check.close(got, torch.tensor([[2.5]]), "the mean of the two values with the largest score", rtol=0.02, why=why)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("dtype", FORMATS, ids=str)
 def test_gradients_in_each_format(rng, dtype):
     """Gradients come in the format of q, k and v, and are exact up to its rounding."""
     qkv, upstream = inputs(rng, 33, 50, 8, dtype=dtype), draw(rng, 2, 33, 5, dtype=dtype)
@@ -227,6 +234,19 @@ def test_gradients_in_each_format(rng, dtype):
     step = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 3e-3}[dtype]
     for causal in (False, True):
         holds_back(qkv, upstream, causal, rtol=step, atol=step, block=16)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_gradients_in_half_formats(rng, dtype):
+    """In half formats gradients are computed and summed up in float32, and rounded once."""
+    qkv, upstream = inputs(rng, 60, 70, 8, dtype=dtype), draw(rng, 2, 60, 5, dtype=dtype)
+    expected = gradients(plain, [each.double() for each in qkv], upstream.double())
+    why = "Where sums, or what is kept for the way back, are in the format of q, each tile adds an error of its own."
+    for name, got, other in zip("qkv", gradients(flash.flash_attention, qkv, upstream, block=4), expected):
+        check.equal(tuple(got.shape), tuple(other.shape), f"the shape of the gradient of {name}")
+        share = (got == other.to(dtype)).double().mean().item()  # the result, too, may be kept rounded
+        claim = f"70 of 100 numbers in the gradient of {name} are the exact ones, rounded to {dtype}"
+        check.true(share > 0.7, claim, got=f"{share:.0%} of them", why=why)
 
 
 # -- what comes backward
@@ -340,7 +360,7 @@ def test_on_any_device(rng, device):
     for causal in (False, True):
         got = flash.flash_attention(*qkv, causal=causal, block=4)
         check.equal(got.device.type, device, f"the device of the result, for q, k and v on {device!r}")
-        check.close(got, plain(*qkv, causal), f"q, k and v on {device!r}")
+        check.close(got, plain(*qkv, causal=causal), f"q, k and v on {device!r}")
         holds_back(qkv, draw(rng, 2, 9, 5).to(device), causal, block=4)
 
 
@@ -474,7 +494,7 @@ def test_hidden_tiles_are_skipped_forward(rng):
         watch.forward(inputs(rng, 256, 256, lead=(), dtype=torch.float32), causal=causal, block=32)
     share = work(watches[1]) / work(watches[0])
     why = "With 8 × 8 tiles, 36 of 64 are at the diagonal or below it."
-    check.true(share < 0.75, "causal, little more than half of the work is done", got=f"{share:.0%} of it", why=why)
+    check.true(share < 0.65, "causal, little more than half of the work is done", got=f"{share:.0%} of it", why=why)
 
 
 def test_hidden_tiles_are_skipped_backward(rng):
@@ -488,7 +508,7 @@ def test_hidden_tiles_are_skipped_backward(rng):
         share = work(watches[1]) / work(watches[0])
         why = "With 8 × 8 tiles, 36 of 64 are at the diagonal or below it."
         claim = "causal, little more than half of the work is done on the way back"
-        check.true(share < 0.75, claim, got=f"{share:.0%} of it", why=why)
+        check.true(share < 0.65, claim, got=f"{share:.0%} of it", why=why)
 
 
 def test_written_by_oneself(rng):

@@ -1,6 +1,7 @@
 """3.9 + · Sparse attention: a window of the last keys, and a few keys that all see."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def draw(rng, *shape, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(rng.randrange(1 << 32)), dtype=dtype)
 
 
-def inputs(rng, length, width=3, depth=5, lead=(2,), dtype=torch.float64):
+def inputs(rng, length, width=3, depth=5, lead=(2,), dtype=torch.float64) -> Any:
     """Random q, k and v."""
     return tuple(draw(rng, *lead, length, each, dtype=dtype) for each in (width, width, depth))
 
@@ -169,7 +170,7 @@ def test_gradients(rng, length, window, global_tokens):
     found = []
     for function in (sparse.sliding_window_attention, plain):
         leaves = [each.clone().requires_grad_() for each in qkv]
-        output = function(*leaves, window, global_tokens)
+        output = function(*leaves, window=window, global_tokens=global_tokens)
         check.true(output.requires_grad, "the result is connected with q, k and v, for training")
         (output * upstream).sum().backward()
         found.append([leaf.grad for leaf in leaves])
@@ -183,9 +184,9 @@ def test_gradients(rng, length, window, global_tokens):
 def test_on_any_device(rng, device):
     """What comes is on the device of q."""
     qkv = [each.to(device) for each in inputs(rng, 9)]
-    got = sparse.sliding_window_attention(*qkv, 4, 1)
+    got = sparse.sliding_window_attention(*qkv, window=4, global_tokens=1)
     check.equal(got.device.type, device, f"the device of the result, for q, k and v on {device!r}")
-    check.close(got, plain(*qkv, 4, 1), f"q, k and v on {device!r}")
+    check.close(got, plain(*qkv, window=4, global_tokens=1), f"q, k and v on {device!r}")
 
 
 # -- what it costs
@@ -225,7 +226,7 @@ def cost(rng, length, window, global_tokens=0):
     leaves = [each.requires_grad_() for each in inputs(rng, length, 4, 4, (), torch.float32)]
     watch = Cost()
     with watch, torch.autograd.graph.saved_tensors_hooks(watch.keep, lambda kept: kept):
-        output = sparse.sliding_window_attention(*leaves, window, global_tokens)
+        output = sparse.sliding_window_attention(*leaves, window=window, global_tokens=global_tokens)
     check.equal(list(output.shape), [length, 4], f"the shape of what comes for {length} tokens")
     return watch
 
