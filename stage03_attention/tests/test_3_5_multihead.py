@@ -557,6 +557,7 @@ def test_the_parameters_learn(rng):
 # -- formats and places
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("name", ["none", "half", "alibi", "t5, both ways"])
 def test_half_precision(rng, name):
     """A module converted to bfloat16 takes and gives bfloat16, with each position."""

@@ -194,6 +194,7 @@ def test_gradients(rng, heads, groups):
         check.close(each.grad, wanted, f"the gradient of {name}, with {heads} query heads and {groups} for keys")
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_number_formats(rng, dtype):
     """What comes has the format of q."""

@@ -360,6 +360,7 @@ def test_the_gradient_ends_at_the_cache(rng):
     check.true(second.grad is not None, "the queries of what is read now get one")
 
 
+@pytest.mark.varied
 def test_half_precision(rng):
     """In bfloat16, reading token by token gives what reading all at once gives, up to rounding."""
     attend = made(rng, 6, 2, "half").bfloat16()
