@@ -157,7 +157,15 @@ def test_huge_scores(rng):
     holds((50 * q, 50 * k, v), 3, 1)
 
 
-@pytest.mark.parametrize("dtype, step", [(torch.float32, 2e-6), (torch.bfloat16, 1e-2), (torch.float16, 2e-3)], ids=str)
+@pytest.mark.parametrize(
+    "dtype, step",
+    [
+        (torch.float32, 2e-6),
+        pytest.param(torch.bfloat16, 1e-2, marks=pytest.mark.varied),  # other last digits for other authors
+        pytest.param(torch.float16, 2e-3, marks=pytest.mark.varied),
+    ],
+    ids=str,
+)
 def test_formats(rng, dtype, step):
     """What comes is in the format of q, and exact up to its rounding."""
     holds(inputs(rng, 21, dtype=dtype), 4, 2, rtol=step, atol=step)
