@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -159,7 +160,7 @@ def slope(x, dim, upstream, dtype=torch.float64):
     return (share * (upstream - (share * upstream).sum(dim, keepdim=True))).to(dtype)
 
 
-def gradient(x, dim, upstream):
+def gradient(x, dim, upstream) -> Any:
     """The gradient of x that comes through the graded code."""
     x = x.clone().requires_grad_()
     result = module.softmax(x, dim)

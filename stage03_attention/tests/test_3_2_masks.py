@@ -90,7 +90,10 @@ class Elsewhere(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        given = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+        flat = [
+            each for one in (*args, *kwargs.values()) for each in (one if isinstance(one, (list, tuple)) else [one])
+        ]
+        given = [each for each in flat if isinstance(each, torch.Tensor)]
         if func == torch.Tensor.device.__get__:  # type: ignore[attr-defined]
             return torch.device("meta" if self.holds(args[0]) else "cpu")
         devices = [str(each) for each in (*args, *kwargs.values()) if isinstance(each, (str, torch.device))]
@@ -103,8 +106,8 @@ class Elsewhere(TorchFunctionMode):
         if str(kwargs.get("device")) == "meta":
             kwargs["device"] = "cpu"
         result = func(*args, **kwargs)
-        if isinstance(result, torch.Tensor) and ("meta" in devices or (any(there) and not devices)):
-            self.there.append(result)
+        if "meta" in devices or (any(there) and not devices):
+            self.there += result if isinstance(result, (list, tuple)) else [result]
         return result
 
 
@@ -172,12 +175,18 @@ def test_lengths_of_any_integers(dtype, side):
     holds(expected, module.padding_mask, torch.tensor(lengths, dtype=dtype), keys, side=side, why=why)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_padding_where_the_lengths_are(device):
-    """The mask is on the device of the lengths."""
-    got = module.padding_mask(torch.tensor([1, 2], device=device), 3)
-    check.equal(got.device.type, device, f"the device of the mask, for lengths on {device}")
-    check.equal(got.int().cpu(), torch.tensor([[[[1, 0, 0]]], [[[1, 1, 0]]]], dtype=torch.int), "the mask")
+def test_padding_where_the_lengths_are():
+    """The mask is on the device of the lengths, and so is all that it is made of."""
+    expected = torch.tensor([[[[1, 0, 0]]], [[[1, 1, 0]]]], dtype=torch.int)
+    with Elsewhere() as elsewhere:
+        lengths = torch.tensor([1, 2], device="meta")
+        got = module.padding_mask(lengths, 3)
+    check.equal(got.int(), expected, "the mask of lengths 1 and 2 among 3 keys, on another device")
+    check.true(elsewhere.holds(got), "the mask is on the device of the lengths")
+    for device in DEVICES:
+        got = module.padding_mask(torch.tensor([1, 2], device=device), 3)
+        check.equal(got.device.type, device, f"the device of the mask, for lengths on {device}")
+        check.equal(got.int().cpu(), expected, "the mask")
 
 
 def test_lengths_that_make_no_sense():

@@ -1,6 +1,7 @@
 """3.3 · Scaled dot-product attention: each query gathers values, most from the keys that fit it best."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def numbers(rng, *shape, dtype=torch.float32):
     return torch.tensor([rng.gauss(0, 1) for _ in range(count)], dtype=torch.float64).reshape(shape).to(dtype)
 
 
-def inputs(rng, *lead, dtype=torch.float32):
+def inputs(rng, *lead, dtype=torch.float32) -> Any:
     """Queries (…, T, D), keys (…, S, D) and values (…, S, E)."""
     return (numbers(rng, *lead, *size, dtype=dtype) for size in ((T, D), (S, D), (S, E)))
 
@@ -277,7 +278,7 @@ def test_a_bias_in_another_format(rng):
 # -- a query that may attend to nothing
 
 
-def kept(rng, how, dtype=torch.float32):
+def kept(rng, how, dtype=torch.float32) -> dict[str, Any]:
     """A mask or a bias, or both, that keep some of the queries of (B, H) from all keys."""
     mask, bias = some(rng, B, H, T, S), numbers(rng, B, H, T, S, dtype=dtype)
     if how == "mask":
@@ -320,13 +321,16 @@ def test_more_queries_than_keys(rng):
     holds(q, k, v, mask=causal(5, 3), why=NOTHING)
 
 
-NOBODY = {"mask": {"mask": torch.zeros(T, S).bool()}, "bias": {"bias": torch.full((S,), -INF)}}
+NOBODY: dict[str, dict[str, Any]] = {
+    "mask": {"mask": torch.zeros(T, S).bool()},
+    "bias": {"bias": torch.full((S,), -INF)},
+}
 
 
 @pytest.mark.parametrize("how", NOBODY)
 def test_nobody_may_attend_to_anything(rng, how):
     """If nobody may attend to anything, all is zeros."""
-    holds(*inputs(rng, H), torch.zeros(H, T, E), why=NOTHING, **NOBODY[how])
+    holds(*inputs(rng, H), expected=torch.zeros(H, T, E), why=NOTHING, **NOBODY[how])
 
 
 @pytest.mark.varied
@@ -389,20 +393,23 @@ def test_gradients_where_there_is_nothing_to_attend_to(rng, how):
 @pytest.mark.parametrize("how", NOBODY)
 def test_gradients_where_nobody_may_attend_to_anything(rng, how):
     """If nobody may attend to anything, all gradients are 0."""
-    right_gradients(rng, *inputs(rng, H), why=HIDDEN, **NOBODY[how])
+    q, k, v = inputs(rng, H)
+    holds(q, k, v, expected=torch.zeros(H, T, E), why=NOTHING, **NOBODY[how])
+    right_gradients(rng, q, k, v, why=HIDDEN, **NOBODY[how])
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_gradients_in_half_formats(rng, dtype):
     """In half formats the gradients are those of the formula, in the format of what they belong to."""
     q, k, v = inputs(rng, B, H, dtype=dtype)
-    limits = {"mask": some(rng, T, S), "bias": numbers(rng, H, T, S)}
+    limits: dict[str, Any] = {"mask": some(rng, T, S), "bias": numbers(rng, H, T, S)}
     right_gradients(rng, q, k, v, rtol=0.02, atol=0.02, **limits)
 
 
 # -- number formats
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_large_scores_in_half_formats(dtype, sign):
@@ -449,7 +456,7 @@ def test_float64_is_kept(rng):
 def test_on_any_device(rng, device):
     """What comes is on the device of q, k and v."""
     q, k, v = (each.to(device) for each in inputs(rng, B, H))
-    limits = {name: each.to(device) for name, each in kept(rng, "mask and bias").items()}
+    limits: dict[str, Any] = {name: each.to(device) for name, each in kept(rng, "mask and bias").items()}
     got = module.attention(q, k, v, **limits)
     check.close(got, exact(q, k, v, **limits)[0], f"the output on {device}", rtol=1e-4, atol=1e-5)
     check.equal(got.device.type, device, "the device of what comes")
