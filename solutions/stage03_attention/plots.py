@@ -21,11 +21,11 @@ def attention_grid(
     """Draw the weights of each head as a heat map: a row for each query, the first on top, a column for each key.
 
     Each panel has its title, and the tokens at its rows and columns, in words that can be read: white space is made
-    visible, a $ starts no formula, long tokens may be cut, and no text covers another or leaves the figure. All panels
-    share one scale, from 0 to 1, and one colour bar that says what the shades are. Where no query of any head attends
-    (above the diagonal, with a causal mask) the panel is left empty, so that "may not look" and "does not look" can be
-    told apart: an entry is empty, in a colour that the scale does not come near, if it is 0 in all heads and lies
-    behind the last key that its query attends to.
+    visible, a $ starts no formula, long tokens may be cut, and no text covers another or leaves the figure. The rows
+    are labelled "query", the columns "key". All panels share one scale, from 0 to 1, and one colour bar that says what
+    the shades are. Where no query of any head attends (above the diagonal, with a causal mask) the panel is left empty,
+    so that "may not look" and "does not look" can be told apart: an entry is empty, in a colour that the scale does not
+    come near, if it is 0 in all heads and lies behind the last key that its query attends to.
 
     Args:
         weights: (H, T, S), or (T, S) for one head; each row adds up to 1 (or is all 0).

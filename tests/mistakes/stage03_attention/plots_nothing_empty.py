@@ -73,6 +73,8 @@ def attention_grid(
         panel.set_yticklabels([_readable(query) for query in queries])
         panel.set_title("\n".join(textwrap.wrap(titles[i], 18 + 2 * n_columns)), loc="left", fontsize=9)
         panels.append(panel)
+    figure.supylabel("queries")
+    figure.supxlabel("keys")
     bar = figure.colorbar(ScalarMappable(scale, "viridis"), ax=panels)
     bar.ax.set_title("share", fontsize=9)
     return figure

@@ -72,6 +72,8 @@ def attention_grid(
         panel.set_title("\n".join(textwrap.wrap(titles[i], 18 + 2 * n_columns)), loc="left", fontsize=9)
         panels.append(panel)
     assert shown is not None
+    figure.supylabel("queries")
+    figure.supxlabel("keys")
     bar = figure.colorbar(shown, ax=panels)
     bar.ax.set_title("share", fontsize=9)
     return figure

@@ -47,6 +47,7 @@ def attention_grid(
         image = axes.imshow(head.numpy(), clim=(0, 1), cmap="YlOrRd_r", origin="lower", aspect="auto")
         axes.set_xticks(np.arange(width), [_short(token) for token in tokens], rotation="vertical", fontsize=7)
         axes.set_yticks(np.arange(height), [_short(query) for query in reversed(queries)], fontsize=7)
+        axes.set(xlabel="keys", ylabel="queries")
         axes.set_title(titles[i].replace(":", ":\n"), fontsize=8)
     assert image is not None
     figure.colorbar(image, cax=figure.add_subplot(grid[:, -1])).set_label("weight of the key")
