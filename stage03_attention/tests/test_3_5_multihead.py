@@ -139,10 +139,10 @@ def test_self_attention_as_torch_does(rng, heads, bias):
     check.close(output(mine, x), expected, f"the output for x {tuple(x.shape)} and {heads} heads")
 
 
-@pytest.mark.parametrize("queries, keys", [(5, 7), (5, 3), (1, 4), (4, 1)])
-def test_cross_attention_as_torch_does(rng, queries, keys):
+@pytest.mark.parametrize("queries, keys, bias", [(5, 7, True), (5, 3, False), (1, 4, True), (4, 1, True)])
+def test_cross_attention_as_torch_does(rng, queries, keys, bias):
     """With a context, keys and values come from there; it may be longer or shorter than x."""
-    mine, theirs = torchs(rng, H, True)
+    mine, theirs = torchs(rng, H, bias)
     x, context = draw(rng, B, queries, C), draw(rng, B, keys, C)
     expected = theirs(x, context, context, need_weights=False)[0]
     check.close(output(mine, x, context), expected, f"the output for {queries} queries and {keys} keys")
@@ -207,6 +207,7 @@ def test_projections_are_what_was_loaded(rng, heads, groups):
         check.true(not its.requires_grad, f"projections().{name} has no gradient")
 
 
+@pytest.mark.varied
 def test_the_projections_are_those_it_uses(rng):
     """A new module's output follows from its own projections."""
     attend = multihead.MultiHeadAttention(C, H).double()
