@@ -503,6 +503,7 @@ def main(folder: Path = HERE) -> None:
     """Draw every figure into `folder`."""
     stages.use_reference()
     drawing.styled()
+    torch.set_num_threads(1)  # the tensors are small: more threads would only wait for one another
     for figure in FIGURES:
         drawn = figure()
         drawing.save(drawn.figure if isinstance(drawn, Strip) else drawn, folder / f"{figure.__name__}.svg")
