@@ -92,7 +92,8 @@ class MultiHeadAttention(nn.Module):
         bias: whether the four projections have biases.
         dropout: the dropout of the weights, in training.
         position: what tells how far apart query and key are: a `RotaryEmbedding` of width D, which turns queries and
-            keys; an `AlibiBias` or a `T5RelativeBias` of H heads, which is added to the scores; or None. Layers may share one.
+            keys; an `AlibiBias` or a `T5RelativeBias` of H heads, which is added to the scores; or None. Layers may
+            share one.
         causal: whether a query may attend only up to its own place, the last query standing at the last key.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A stage builds on the one before it: the reference while that is unfinished, the learner's own when it is complete."""
+"""A stage builds on the one before it: the reference while that is unfinished, and one's own when it is complete."""
 
 from __future__ import annotations
 
