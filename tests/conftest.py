@@ -31,10 +31,13 @@ LEFT_OUT = shutil.ignore_patterns(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests out to processes file by file, and those of mistakes exercise by exercise."""
     for item in items:
-        parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
-        mistake = (parameters or {}).get("mistake")
-        group = f"{item.path.stem} {mistake.exercise}" if mistake else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        callspec = getattr(item, "callspec", None)
+        given = callspec.params if callspec else {}
+        exercise = given["mistake"].exercise if "mistake" in given else ""
+        if item.path.stem == "test_mistakes" and "path" in given:
+            exercise = given["path"].read_text(encoding="utf-8").split("# exercise: ", 1)[1].split("\n", 1)[0]
+        stage = given["stage"].name if "stage" in given and not exercise else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {exercise or stage}"))
 
 
 class Copy:

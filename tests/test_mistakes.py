@@ -21,7 +21,7 @@ ids = [f"{mistake.exercise} {mistake.name}" for _, mistake in MISTAKES]
 ELSEWHERE = sorted((course.ROOT / "tests" / "mistakes").glob("*/*.py"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def graders() -> Iterator[dict[str, Grader]]:
     made = {stage.name: Grader(stage, stage.reference, upstream="solutions") for stage in course.stages()}
     yield made
