@@ -53,12 +53,18 @@ def test_two_clones_give_the_same_commits(repository: Path, tmp_path: Path):
 
 
 def test_each_tag_grades_as_it_claims(repository: Path, tmp_path: Path):
-    """What lies before it is complete, the rest untouched."""
-    made = checkpoints.make(repository)
-    for count, name in enumerate(made):
+    """What lies before it is complete, the rest untouched.
+
+    From one tag to the next only one stage changes, so each stage is graded where it is solved and just before.
+    """
+    names = list(checkpoints.make(repository))
+    for stage, before, after in zip(course.stages(), names, names[1:]):
+        changed = git(repository, "diff", "--name-only", before, after).split()
+        assert changed and all(path.startswith(f"{stage.name}/") for path in changed), changed
+    for count, name in enumerate(names):
         place = tmp_path / name
         git(repository, "worktree", "add", "-q", str(place), name)
-        for number, stage in enumerate(course.stages()):
+        for number, stage in [*enumerate(course.stages())][max(count - 1, 0) : count + 1]:
             words = [sys.executable, "-m", "pytest", stage.name, "-q", "--upstream", "solutions"]
             run = subprocess.run(words, cwd=place, capture_output=True, encoding="utf-8")
             closing = run.stdout.strip().splitlines()[-1]

@@ -38,15 +38,15 @@ def test_is_caught_and_called_by_its_own_name(graders, stage: course.Stage, mist
 
 
 def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
-    """Two mistakes of each exercise, since this takes seconds for each; with BOOTCAMP_THOROUGH=1 all of them."""
+    """One mistake of each exercise, since this takes seconds for each; with BOOTCAMP_THOROUGH=1 all of them."""
     if os.environ.get("BOOTCAMP_THOROUGH"):
         return MISTAKES
     some = []
     for stage in course.stages():
         for exercise in stage.exercises:
             found = mistakes.of_exercise(stage, exercise.number)
-            some += [(stage, mistake) for mistake in {found[0], found[-1]}]
-    return sorted(some, key=lambda each: MISTAKES.index(each))
+            some.append((stage, found[len(found) // 2]))
+    return some
 
 
 @pytest.mark.parametrize("stage, mistake", some_of_each(), ids=lambda each: getattr(each, "name", None))
