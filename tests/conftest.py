@@ -28,6 +28,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests out to processes file by file, and those of mistakes exercise by exercise."""
     for item in items:
