@@ -817,7 +817,7 @@ MISTAKES = [
     Mistake(
         "3.7",
         "new tokens are written over the old ones",
-        "What is kept is in the places 0 to S - 1; the new tokens come behind it. Does the length grow?",
+        "What is kept is in the places 0 to S - 1; the new tokens come behind it, and the length grows.",
         "cache.py",
         ((WRITTEN, WRITTEN.replace("        self.length = end\n", "")),),
     ),
