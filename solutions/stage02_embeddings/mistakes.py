@@ -290,7 +290,7 @@ MISTAKES = [
     Mistake(
         "2.2",
         "the whole file is in memory at once",
-        "read(), readlines() and list(file) bring all of it in, and so does a table of all its words. The open file itself "
+        "read(), readlines() and list(file) bring all of it in, and so does a table of all its vectors. The open file itself "
         "gives line after line; keep the vectors of the words that are asked for.",
         "initialise.py",
         (("enumerate(file, start=1)", "enumerate(file.readlines(), start=1)"),),
