@@ -51,8 +51,9 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, block
         raise ValueError(f"q, k and v must have the same leading dimensions; got {shapes}")
     if block < 1:
         raise ValueError(f"block must be at least 1; got {block}")
-    # TODO 3.8: an autograd.Function of your own, with a forward and a backward
+    # A torch.autograd.Function of your own has two static methods. `forward` goes over the tiles with a running top,
+    # total and mixed, and saves q, k, v, the output and top + ln(total); `backward` makes each tile of weights again.
+    # TODO 3.8: write that Function, and apply it
     raise NotImplementedError(
-        "3.8 flash_attention: an autograd.Function of your own, with a forward and a backward; "
-        "hint: python -m bootcamp hint 3.8"
+        "3.8 flash_attention: write that Function, and apply it; hint: python -m bootcamp hint 3.8"
     )

@@ -180,19 +180,20 @@ class MultiHeadAttention(nn.Module):
         start = 0 if cache is None else cache.length  # how many tokens were read before x
         if positions is None:
             positions = torch.arange(start, start + x.shape[1], device=x.device)  # (T,)
-        # TODO 3.5: queries from x, keys and values from x or the context; split them; turn q and k if rotary
+        # What comes below takes q (B, H, T, D), k and v (B, G, S, D) by these names.
+        # TODO 3.5: q from x, k and v from x or the context, split into heads; turn q and k if rotary
         raise NotImplementedError(
-            "3.5 MultiHeadAttention.forward: queries from x, keys and values from x or the context; split them; turn q "
-            "and k if rotary; "
+            "3.5 MultiHeadAttention.forward: q from x, k and v from x or the context, split into heads; turn q and k "
+            "if rotary; "
             "hint: python -m bootcamp hint 3.5"
         )
         if cache is not None:
             k, v = cache.append(k, v)  # (B, G, S, D), now with all that was read before
         attend = attention if self.n_kv_heads == self.n_heads else grouped_attention
-        # TODO 3.5: a bias if the position is one; the causal mask with the given one; attend, merge, project
+        # TODO 3.5: the bias, if any; the causal mask with the given one; call `attend`, merge, project
         raise NotImplementedError(
-            "3.5 MultiHeadAttention.forward: a bias if the position is one; the causal mask with the given one; "
-            "attend, merge, project; "
+            "3.5 MultiHeadAttention.forward: the bias, if any; the causal mask with the given one; call `attend`, "
+            "merge, project; "
             "hint: python -m bootcamp hint 3.5"
         )
 
@@ -213,10 +214,10 @@ class MultiHeadAttention(nn.Module):
         """
         own = self.projections()
         _check_projections(projections, own)
-        # TODO 3.5: copy each of them into its place; here `own` holds views of the parameters
+        # TODO 3.5: copy each into its parameter, without a gradient; `own` may hold copies
         raise NotImplementedError(
-            "3.5 MultiHeadAttention.load_projections: copy each of them into its place; here `own` holds views of the "
-            "parameters; "
+            "3.5 MultiHeadAttention.load_projections: copy each into its parameter, without a gradient; `own` may hold "
+            "copies; "
             "hint: python -m bootcamp hint 3.5"
         )
 

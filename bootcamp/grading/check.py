@@ -14,7 +14,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from bootcamp.grading.observe import closeness, difference, digest, show
+from bootcamp.grading.observe import closeness, difference, digest, show, show_both
 
 
 class Mismatch(AssertionError):
@@ -46,20 +46,17 @@ def equal(got: Any, expected: Any, what: str, *, why: str = "") -> None:
     if differs := difference(got, expected):
         if got is None:
             why = "Nothing came back: is a `return` missing?" + (f" {why}" if why else "")
-        raise Mismatch(
-            f"not right: {what}",
-            expected=show(expected),
-            got=show(got),
-            differs=differs if len(show(expected)) + len(show(got)) > 40 else "",
-            why=why,
-        )
+        shown, right = show_both(got, expected)
+        differs = differs if len(shown) + len(right) > 40 else ""
+        raise Mismatch(f"not right: {what}", expected=right, got=shown, differs=differs, why=why)
 
 
 def close(got: Any, expected: Any, what: str, *, rtol: float = 1e-5, atol: float = 1e-6, why: str = "") -> None:
     """Hold a number, an array or a tensor to `expected`, up to atol + rtol · |expected|."""
     observed.append(digest(got))
     if differs := closeness(got, expected, rtol, atol):
-        raise Mismatch(f"not right: {what}", expected=show(expected), got=show(got), differs=differs, why=why)
+        shown, right = show_both(got, expected)
+        raise Mismatch(f"not right: {what}", expected=right, got=shown, differs=differs, why=why)
 
 
 def true(condition: bool, claim: str, *, got: Any = "", why: str = "") -> None:

@@ -34,24 +34,58 @@ class _Short(reprlib.Repr):
 
     repr_Counter = repr_dict  # noqa: N815 - the name that reprlib looks for
 
+    def repr_float(self, x: float, level: int) -> str:
+        short = float(f"{x:.{self.digits}g}")
+        return repr(x if x.is_integer() else short)
+
     def repr_instance(self, x: Any, level: int) -> str:
         if is_array(x):
             numbers = to_numpy(x)
-            shown = f", {numbers.tolist()}" if numbers.size <= 12 else ""
-            return f"{type(x).__name__} of shape {tuple(x.shape)}, {x.dtype}{shown}"
+            shown = f", {self._numbers(numbers.tolist())}" if numbers.size <= 12 else ""
+            named = f", {x.dtype}" if self.formats else ""
+            return f"{type(x).__name__} of shape {tuple(x.shape)}{named}{shown}"
         return super().repr_instance(x, level)
+
+    def _numbers(self, value: Any) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(map(self._numbers, value))}]"
+        return self.repr_float(value, 0) if isinstance(value, float) else repr(value)
+
+    digits, formats = 6, True
 
 
 _short = _Short()
 
 
+class _Numbers(_Short):
+    """As above, without the number formats of tensors and arrays, for where only numbers are compared."""
+
+    formats = False
+
+
 def show(value: Any) -> str:
-    """Give a value as a learner would write it, cut where it gets long.
+    """Give a value as a learner would write it, cut where it gets long; numbers have six digits.
 
     >>> show(list(range(100)))
     '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...]'
+    >>> show([0.1 + 0.2, 1e-9, 2.0])
+    '[0.3, 1e-09, 2.0]'
     """
     return _short.repr(value)
+
+
+def show_both(got: Any, expected: Any) -> tuple[str, str]:
+    """Show two values that are compared by their numbers; with all digits if six show no difference.
+
+    >>> show_both(0.25 + 1e-12, 0.25)
+    ('0.250000000001', '0.25')
+    """
+    numbers = _Numbers()
+    shown = numbers.repr(got), numbers.repr(expected)
+    if shown[0] == shown[1]:
+        numbers.digits = 17
+        shown = numbers.repr(got), numbers.repr(expected)
+    return shown
 
 
 def is_array(value: Any) -> bool:
@@ -148,7 +182,10 @@ def closeness(got: Any, expected: Any, rtol: float, atol: float, at: str = "") -
     index = tuple(int(i) for i in numpy.argwhere(far)[0])
     where = f"at {at}[{', '.join(map(str, index))}]: " if index else place
     share = f"; {int(far.sum())} of {far.size} numbers are off" if far.size > 1 else ""
-    return f"{where}expected {other[index]:.6g}, got {one[index]:.6g}{share}"
+    right, shown = (f"{each[index]:.6g}" for each in (other, one))
+    if right == shown:
+        right, shown = (f"{each[index]:.17g}" for each in (other, one))
+    return f"{where}expected {right}, got {shown}{share}"
 
 
 # -- keeping -----------------------------------------------------------------------------------------------------

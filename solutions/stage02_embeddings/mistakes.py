@@ -490,6 +490,18 @@ MISTAKES = [
     ),
     Mistake(
         "2.5",
+        'in the layout "interleaved", the pairs are taken by turns and put back as two halves',
+        "What came from 2i and 2i + 1 goes back there: torch.stack((…), dim=-1).flatten(-2), where torch.cat makes halves.",
+        "rotary.py",
+        (
+            (
+                "return torch.stack(turned, dim=-1).flatten(-2).to(x.dtype)",
+                "return torch.cat(turned, dim=-1).to(x.dtype)",
+            ),
+        ),
+    ),
+    Mistake(
+        "2.5",
         "the pairs are the same in both layouts",
         'In the layout "half", number i goes with number D/2 + i, and what comes is put back as two halves.',
         "rotary.py",

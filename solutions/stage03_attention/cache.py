@@ -37,7 +37,7 @@ class KVCache:
         """Take in the keys and values of T new tokens, and give those of all S tokens so far.
 
         Args:
-            keys: (B, G, T, D).
+            keys: (B, G, T, D); T may be 0, and then nothing is kept of it, its format neither.
             values: (B, G, T, E).
 
         Returns:

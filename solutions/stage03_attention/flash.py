@@ -51,7 +51,9 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False, block
         raise ValueError(f"q, k and v must have the same leading dimensions; got {shapes}")
     if block < 1:
         raise ValueError(f"block must be at least 1; got {block}")
-    # BEGIN SOLUTION 3.8: an autograd.Function of your own, with a forward and a backward
+    # A torch.autograd.Function of your own has two static methods. `forward` goes over the tiles with a running top,
+    # total and mixed, and saves q, k, v, the output and top + ln(total); `backward` makes each tile of weights again.
+    # BEGIN SOLUTION 3.8: write that Function, and apply it
     output: Any = _FlashAttention.apply(q, k, v, causal, block)
     return output
     # END SOLUTION

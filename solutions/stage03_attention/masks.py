@@ -44,7 +44,7 @@ def padding_mask(lengths: Tensor, keys: int, side: Literal["right", "left"] = "r
     It broadcasts to (B, H, T, S): all heads and all queries of a text are kept from the same keys.
 
     Args:
-        lengths: (B,), integers: how many keys of each text are real.
+        lengths: (B,), integers of any format, int8 and uint8 too: how many keys of each text are real.
         keys: S, how many there are with the padding.
         side: where the padding is. "right": the first keys are real; "left": the last ones.
 

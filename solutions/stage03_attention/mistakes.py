@@ -211,6 +211,13 @@ MISTAKES = [
     ),
     Mistake(
         "3.2",
+        "with padding on the left, as many tokens are taken for padding as are real",
+        "A text of length n has n real tokens at the end, so S - n come before them: key j is real if j ≥ S - n, not j ≥ n.",
+        "masks.py",
+        ((PADDING, 'return key < length if side == "right" else key >= length'),),
+    ),
+    Mistake(
+        "3.2",
         "the padding mask has the shape (B, S)",
         "Beside scores (B, H, T, S), a mask (B, S) is taken for (T, S). Two dimensions of 1 in between make it "
         "(B, 1, 1, S): lengths[:, None, None, None].",

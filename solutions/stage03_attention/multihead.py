@@ -201,7 +201,8 @@ class MultiHeadAttention(nn.Module):
         start = 0 if cache is None else cache.length  # how many tokens were read before x
         if positions is None:
             positions = torch.arange(start, start + x.shape[1], device=x.device)  # (T,)
-        # BEGIN SOLUTION 3.5: queries from x, keys and values from x or the context; split them; turn q and k if rotary
+        # What comes below takes q (B, H, T, D), k and v (B, G, S, D) by these names.
+        # BEGIN SOLUTION 3.5: q from x, k and v from x or the context, split into heads; turn q and k if rotary
         q, k, v = self._project(x, context)  # (B, H, T, D), and twice (B, G, S, D)
         if self.rotary is not None:
             q, k = self.rotary(q, positions), self.rotary(k, positions)
@@ -209,7 +210,7 @@ class MultiHeadAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)  # (B, G, S, D), now with all that was read before
         attend = attention if self.n_kv_heads == self.n_heads else grouped_attention
-        # BEGIN SOLUTION 3.5: a bias if the position is one; the causal mask with the given one; attend, merge, project
+        # BEGIN SOLUTION 3.5: the bias, if any; the causal mask with the given one; call `attend`, merge, project
         queries, keys = q.shape[-2], k.shape[-2]
         bias = None if self.distance_bias is None else self.distance_bias(queries, keys)  # (H, T, S)
         if self.causal:
@@ -240,7 +241,7 @@ class MultiHeadAttention(nn.Module):
         """
         own = self.projections()
         _check_projections(projections, own)
-        # BEGIN SOLUTION 3.5: copy each of them into its place; here `own` holds views of the parameters
+        # BEGIN SOLUTION 3.5: copy each into its parameter, without a gradient; `own` may hold copies
         with torch.no_grad():
             for field in fields(own):
                 place, new = getattr(own, field.name), getattr(projections, field.name)

@@ -63,7 +63,7 @@ def test_each_pair_turns_slower():
     """Pair i turns by p / base^(2i/D): with D = 4, by p and by p/100."""
     x = torch.tensor([[1.0, 0.0, 1.0, 0.0]]).repeat(3, 1)
     expected = [[cos(p), sin(p), cos(p / 100), sin(p / 100)] for p in range(3)]
-    why = "With D = 4 there are two pairs: 10000^0 = 1, and 10000^(2/4) = 100."
+    why = "The numbers 0 and 1 are a pair, which turns by p; 2 and 3 are one, which turns by p / 10000^(2/4) = p/100."
     check.close(turned(x), torch.tensor(expected), "[1, 0, 1, 0] at positions 0, 1 and 2", why=why)
 
 

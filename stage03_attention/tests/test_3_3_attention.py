@@ -98,6 +98,21 @@ def test_by_hand():
     holds(q, k, v, torch.tensor([[2.0, 60.0, 4.0], [4.0, 40.0, 4.0]]), why=why)
 
 
+def test_a_mask_by_hand():
+    """True lets a query attend, and False keeps it away: the weights are shared out among the others."""
+    q, k = torch.zeros(3, 2), torch.zeros(4, 2)
+    mask = torch.tensor([[True, True, False, False], [False, False, False, True], [True, True, True, True]])
+    expected = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.25, 0.25, 0.25, 0.25]])
+    holds(q, k, torch.eye(4), expected, mask=mask)
+
+
+def test_a_bias_by_hand():
+    """The bias is added to the scores after their division: ln 3 makes a weight three times as large."""
+    q, k = torch.zeros(2, 16), torch.zeros(2, 16)
+    bias = torch.tensor([[0.0, math.log(3)], [math.log(4), 0.0]])
+    holds(q, k, torch.eye(2), torch.tensor([[0.25, 0.75], [0.8, 0.2]]), bias=bias)
+
+
 def test_the_weights_of_a_query_add_up_to_1(rng):
     """The weights of each query add up to 1, over the keys."""
     q, k, _ = inputs(rng, H)
@@ -163,14 +178,6 @@ def test_any_order_in_memory(rng):
 # -- who may attend to whom
 
 
-def test_a_mask_by_hand():
-    """True lets a query attend, and False keeps it away: the weights are shared out among the others."""
-    q, k = torch.zeros(3, 2), torch.zeros(4, 2)
-    mask = torch.tensor([[True, True, False, False], [False, False, False, True], [True, True, True, True]])
-    expected = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.25, 0.25, 0.25, 0.25]])
-    holds(q, k, torch.eye(4), expected, mask=mask)
-
-
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_masks_of_any_shape(rng, shape):
     """A mask broadcasts to the scores (B, H, T, S)."""
@@ -233,13 +240,6 @@ def test_masked_keys_have_no_weight_beside_very_low_scores(dtype):
 
 
 # -- bias
-
-
-def test_a_bias_by_hand():
-    """The bias is added to the scores after their division: ln 3 makes a weight three times as large."""
-    q, k = torch.zeros(2, 16), torch.zeros(2, 16)
-    bias = torch.tensor([[0.0, math.log(3)], [math.log(4), 0.0]])
-    holds(q, k, torch.eye(2), torch.tensor([[0.25, 0.75], [0.8, 0.2]]), bias=bias)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
