@@ -94,8 +94,13 @@ def use(layout: Layout) -> None:
 
 
 def use_reference() -> None:
-    """Take every stage from its reference, in this process and its children."""
-    use({stage.name: Source(str(stage.reference), "the reference") for stage in course.stages()})
+    """Take every stage from its reference, in this process and its children.
+
+    If that is so already nothing happens: what was imported stays the same objects, which other processes find by name.
+    """
+    layout = {stage.name: Source(str(stage.reference), "the reference") for stage in course.stages()}
+    if _layout != layout:
+        use(layout)
 
 
 def use_mine() -> None:

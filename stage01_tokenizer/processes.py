@@ -76,8 +76,8 @@ def in_processes(
         return future.result()
 
     pool = ProcessPoolExecutor(workers, initializer=_begin_process, initargs=(told, given))
+    under_way: deque[Future[Any]] = deque()
     try:
-        under_way: deque[Future[Any]] = deque()
         for job in jobs:
             under_way.append(pool.submit(_run, function, job))
             if len(under_way) > 2 * workers:
@@ -90,7 +90,9 @@ def in_processes(
             'do so under `if __name__ == "__main__":`'
         ) from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future in under_way:
+            future.cancel()
+        pool.shutdown()  # cancel_futures=True would wait for ever for a job that could not be sent to a process
 
 
 _told: Any = None

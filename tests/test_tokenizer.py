@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 import tiktoken
@@ -25,6 +26,7 @@ from stage01_tokenizer import (  # noqa: E402 - which code this is had to be sai
 )
 from stage01_tokenizer.parallel import encode_batch, encode_file  # noqa: E402
 from stage01_tokenizer.pretokenize import GPT2_PATTERN, pretokenize, split_special, stretches  # noqa: E402
+from stage01_tokenizer.processes import in_processes  # noqa: E402
 
 SPECIALS = ["<|end|>", "<|end|><|end|>", "é"]
 # Every plane of Unicode; surrogates are no characters, and have no UTF-8.
@@ -130,6 +132,12 @@ def test_batches_and_files(workers: int, tmp_path: Path):
     path.write_text("<|end|>".join(texts) * 3, encoding="utf-8", newline="")
     ids = [id for part in encode_file(one, path, workers) for id in part.tolist()]
     assert ids == one.encode(path.read_bytes().decode("utf-8"))
+
+
+def test_what_cannot_be_sent_to_a_process_is_an_error():
+    """And nobody waits for ever."""
+    with pytest.raises((AttributeError, PicklingError), match="lambda"):
+        list(in_processes(lambda number, tell: number, (), [(number,) for number in range(10)], 2))
 
 
 @pytest.mark.parametrize("specials", [[""], [SEPARATOR, SEPARATOR]], ids=["empty", "doubled"])
