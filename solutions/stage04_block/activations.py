@@ -1,0 +1,64 @@
+"""4.2 · Activations: what bends a line, number by number.
+
+Hendrycks and Gimpel: Gaussian Error Linear Units (2016), sections 2 and 3, where SiLU has its name from too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def relu(x: Tensor) -> Tensor:
+    """Keep what is positive: max(x, 0). At 0 the gradient is 0.
+
+    >>> relu(torch.tensor([-2.0, 0.0, 3.0])).tolist()
+    [0.0, 0.0, 3.0]
+    """
+    # BEGIN SOLUTION 4.2: the larger of x and 0, with a gradient of 0 at 0
+    return x.masked_fill(x <= 0, 0.0)
+    # END SOLUTION
+
+
+def gelu(x: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
+    """Multiply x by the share of a normal distribution that lies below it, Φ(x).
+
+        "none":  x · Φ(x) = x · (1 + erf(x / √2)) / 2
+        "tanh":  x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2
+
+    The second is an approximation, off by up to 5e-4, from when erf was slow; GPT-2 was trained with it. Half formats
+    are computed in float32 and rounded once.
+
+    Raises:
+        ValueError: `approximate` is neither.
+
+    >>> [round(y, 4) for y in gelu(torch.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.1587, 0.0, 0.8413]
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"approximate must be 'none' or 'tanh'; got {approximate!r}")
+    # BEGIN SOLUTION 4.2: the two formulas, in a wide format
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    if approximate == "none":
+        share = (1.0 + torch.erf(wide * math.sqrt(0.5))) / 2
+    else:
+        share = (1.0 + torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3))) / 2
+    return (wide * share).to(x.dtype)
+    # END SOLUTION
+
+
+def silu(x: Tensor) -> Tensor:
+    """Multiply x by its sigmoid: x / (1 + e^(−x)), also called swish; without overflow on either side.
+
+    Half formats are computed in float32 and rounded once.
+
+    >>> [round(y, 4) for y in silu(torch.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.2689, 0.0, 0.7311]
+    """
+    # BEGIN SOLUTION 4.2: e^(−x) overflows where x is very negative; torch.sigmoid does not
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (wide * torch.sigmoid(wide)).to(x.dtype)
+    # END SOLUTION
