@@ -39,13 +39,13 @@ class GPT(nn.Module):
 
     The norm before the output is there with placement "pre" only; with "post" each block ends in one.
 
-    At the start all weights are drawn from N(0, init_std²) and all biases are 0. The matrices that write into the
-    stream, the last of each attention and each feed-forward layer, are drawn from N(0, init_std² / 2L) with placement
-    "pre": 2L such sums make the stream no wider than one of them would.
+    At the start all matrices and tables, T5's too, are drawn from N(0, init_std²); all biases are 0, and the gains of
+    the norms 1. The matrices that write into the stream, the last of each attention and each feed-forward layer, are
+    drawn from N(0, init_std² / 2L) with placement "pre": 2L such sums make the stream no wider than one of them would.
 
     Args:
         config: sizes and kinds.
-        generator: where the weights are drawn from; None means torch's own.
+        generator: where the weights are drawn from; torch's own then stays as it was. None means torch's own.
 
     Attributes:
         config: the configuration.
@@ -59,16 +59,23 @@ class GPT(nn.Module):
     torch.Size([2, 5, 50])
     """
 
+    # What the modules inside have, a type checker cannot know.
+    embed: Any
+    blocks: Any
+    norm: Any
+
     def __init__(self, config: GPTConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        position = relative_position(config)
         at_input: Any = config.position if config.position in ("sinusoidal", "learned") else "none"
-        # TODO 4.6: the four parts; the blocks share `position`; tie; draw the weights
-        raise NotImplementedError(
-            "4.6 GPT.__init__: the four parts; the blocks share `position`; tie; draw the weights; "
-            "hint: python -m bootcamp hint 4.6"
-        )
+        # Layers draw weights when they are made: with a generator, what that takes from torch's own is put back.
+        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+            position = relative_position(config)
+            # TODO 4.6: the four parts; the blocks share `position`; tie; draw the weights
+            raise NotImplementedError(
+                "4.6 GPT.__init__: the four parts; the blocks share `position`; tie; draw the weights; "
+                "hint: python -m bootcamp hint 4.6"
+            )
 
     def new_cache(self) -> list[KVCache]:
         """Make an empty cache for `forward`: one `KVCache` for each block. (Given.)"""
@@ -88,8 +95,10 @@ class GPT(nn.Module):
             ids: integers (B, T).
             cache: what was read before, from `new_cache`; the T tokens are appended to it.
             mask: bool, broadcasts to (B, H, T, S), on top of the causal one; `padding_mask` gives it for padded
-            batches. positions: where the tokens stand, (T,) or (B, T). None means 0, 1, …; with a cache, they go on
-            where it ends. return_weights: give the attention weights too: for each block (B, H, T, S).
+                batches.
+            positions: where the tokens stand, (T,) or (B, T). None means 0, 1, …; with a cache, they go on where it
+                ends.
+            return_weights: give the attention weights too: for each block (B, H, T, S).
 
         Returns:
             (B, T, V), in the number format of the weights.

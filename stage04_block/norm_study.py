@@ -61,7 +61,8 @@ def train_with_warmup(
     Args:
         model: is trained, in training mode.
         batches: ids (B, T), one for each step.
-        optimizer: of the model's parameters; the rate is set in all of its `param_groups`.
+        optimizer: of the model's parameters; the rate is set in all of its `param_groups`. Only those, `zero_grad()`
+            and `step()` are asked of it.
         learning_rate: after the warmup.
         warmup_steps: 0 means none.
         loss_of: gives the loss, a tensor of one number, from the model and a batch.
