@@ -1,6 +1,9 @@
 """4.2 · Activations: what bends a line, number by number.
 
 Hendrycks and Gimpel: Gaussian Error Linear Units (2016), sections 2 and 3, where SiLU has its name from too.
+
+Each takes numbers of any shape, which it does not change, and gives as many in the same format. They are written with
+comparisons, erf, tanh, exp or sigmoid; torch's own relu, gelu and silu are not called.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from torch import Tensor
 
 
 def relu(x: Tensor) -> Tensor:
-    """Keep what is positive: max(x, 0). At 0 the gradient is 0.
+    """Keep what is positive: max(x, 0). At 0 the gradient is 0; nan stays nan.
 
     >>> relu(torch.tensor([-2.0, 0.0, 3.0])).tolist()
     [0.0, 0.0, 3.0]

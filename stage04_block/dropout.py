@@ -12,11 +12,13 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Sets each number to zero with the probability p, and divides what stays by 1 − p; in training only.
 
-    The division keeps the mean: E[y] = x. In eval, and with p = 0, x comes back as it is.
+    Each number is drawn for by itself, and anew in each call. The division keeps the mean: E[y] = x. In eval, and with
+    p = 0, x comes back as it is.
 
     Args:
         p: the share of zeros, from 0 to 1; with 1 all is zero.
-        generator: where the random numbers come from, on the device of x; None means torch's own.
+        generator: where the random numbers come from, on the device of x; None means torch's own, which is left
+            alone otherwise.
 
     Raises:
         ValueError: p is not from 0 to 1.

@@ -3,6 +3,8 @@
 Ba, Kiros and Hinton: Layer Normalization (2016), equations 3 and 4; Zhang and Sennrich: Root Mean Square Layer
 Normalization (2019), equation 4.
 Letters: C width; (...) any dimensions before it, such as batch and time.
+
+Written with means and roots; torch's own layer_norm and rms_norm are not called.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ class LayerNorm(nn.Module):
 
         y = (x − mean) / √(variance + eps) · weight + bias
 
-    Mean and variance are those of the C numbers of one token; the variance is the mean of the squares, divided by C
-    and not by C − 1.
+    Mean and variance are those of the C numbers of one token. The variance is the mean of (x − mean)², the sum divided
+    by C and not by C − 1. (The mean of x² less the mean squared is the same on paper only: where the mean is large, the
+    difference of two large numbers has no digits left.)
 
     Args:
         dim: C.
