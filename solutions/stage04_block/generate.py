@@ -25,8 +25,9 @@ def next_token_probabilities(
 ) -> Tensor:
     """Turn the logits of the next token into the probabilities that it is drawn with, each row for itself.
 
-    First the logits are divided by the temperature; then all but the `top_k` largest are left out; then, of what is
-    left, the likeliest are kept until their probabilities add up to `top_p` at least. What is kept adds up to 1.
+    First the logits are divided by the temperature; then all but the `top_k` largest are left out, and the others have
+    probabilities that add up to 1; then, of these, the likeliest are kept until they add up to `top_p` at least. What
+    is kept in the end adds up to 1 again.
 
     Args:
         logits: (..., V).
@@ -63,7 +64,7 @@ def next_token_probabilities(
         wide = torch.full_like(wide, -torch.inf).scatter(-1, kept, wide.gather(-1, kept))
     probabilities = wide.softmax(-1)
     if top_p is not None:
-        ordered, order = probabilities.sort(-1, descending=True, stable=True)  # (..., V)
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)  # (..., V)
         before = ordered.cumsum(-1) - ordered  # what stood before each: the one that crosses is kept
         ordered = ordered.masked_fill(before >= top_p, 0.0)
         probabilities = torch.zeros_like(ordered).scatter(-1, order, ordered)
@@ -100,7 +101,8 @@ def generate_stream(
     alone.
 
     Args:
-        model: runs in eval, without gradients; after each token it is in the mode that it was in before.
+        model: runs in eval and without gradients; after each token it, and each of its parts, is in the mode that it
+            was in before, and torch tracks gradients again if it did.
         prompts: B texts of one or more ids, not all of the same length; or a tensor (B, T).
         max_new_tokens: how many tokens are written at most.
         temperature, top_k, top_p: see `next_token_probabilities`.
