@@ -293,7 +293,7 @@ def test_on_any_device(rng, kind, device):
 # -- gradients
 
 
-def gradients(kind, norm, x, upstream, by_formula=False, eps=1e-5):
+def gradients(kind, norm, x, upstream, by_formula=False, eps=1e-5) -> dict[str, Any]:
     """The gradients of x, of the gain and of the shift, through the graded code or the formula."""
     leaves = {"x": x.detach().clone().requires_grad_()}
     if by_formula:

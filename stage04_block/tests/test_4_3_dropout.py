@@ -184,7 +184,8 @@ def test_torchs_own_without_a_generator():
 @pytest.mark.parametrize("p", [0.5, 0.75])
 def test_gradients(rng, p):
     """What was dropped has the gradient 0, and what stayed is divided by 1 - p on the way back too."""
-    drop, x, upstream = made(rng, p), numbers(rng, 3, 40).requires_grad_(), numbers(rng, 3, 40)
+    drop, upstream = made(rng, p), numbers(rng, 3, 40)
+    x: Any = numbers(rng, 3, 40).requires_grad_()
     got = drop(x)
     check.true(got.requires_grad, "what comes is connected with x, for training")
     (got * upstream).sum().backward()
@@ -216,7 +217,7 @@ def test_gradients_where_nothing_or_everything_goes(rng):
 @pytest.mark.parametrize("dtype", [torch.float64, *HALVES], ids=str)
 def test_the_format_is_kept(rng, dtype):
     """What comes has the format of x, and so has the gradient."""
-    x = torch.ones(300, dtype=dtype, requires_grad=True)
+    x: Any = torch.ones(300, dtype=dtype, requires_grad=True)
     got = made(rng, 0.2)(x)
     check.equal(str(got.dtype), str(dtype), f"the format of what comes for x in {dtype}")
     right = torch.isclose(got.double(), torch.tensor(1.25).double(), rtol=0.01) | (got == 0)

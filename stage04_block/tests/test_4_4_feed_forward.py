@@ -188,15 +188,14 @@ def test_the_layers(activation, bias):
 
 def test_what_it_is_unless_said():
     """Unless something else is said: gelu, biases, no dropout, and 4 C wide."""
-    ff: Any = module.FeedForward(C)
+    ff = module.FeedForward(C)
     check.equal(tuple(ff.up.weight.shape), (4 * C, C), "the shape of up.weight")
     check.true(ff.up.bias is not None and ff.down.bias is not None, "there are biases")
     check.equal(ff.gate, None, "the attribute gate")
     with torch.no_grad():
-        ff.up.weight.fill_(0.2)
-        ff.down.weight.fill_(0.2)
-        ff.up.bias.fill_(0.5)
-        ff.down.bias.fill_(-0.5)
+        for layer, shift in ((ff.up, 0.5), (ff.down, -0.5)):
+            layer.weight.fill_(0.2)
+            layer.bias.fill_(shift)
     x = torch.tensor([-2.0, 1.0, 0.5, -1.0, 0.0])
     check.true(ff.training, "a module is in training at the start")
     holds(ff, "gelu", x)
