@@ -123,7 +123,7 @@ def load_gpt2(weights: Mapping[str, Tensor] | str | os.PathLike[str], n_heads: i
         n_heads: H; None means C / 64.
 
     Returns:
-        The model, in eval, its weights in the format of the file's.
+        The model, in eval. Its weights are copies in the format of the file's, and all can be trained.
 
     Raises:
         OSError, ValueError: as `read_weights`, `gpt2_config`; or a tensor is missing, unknown or of another shape (the
