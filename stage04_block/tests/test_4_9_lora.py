@@ -218,7 +218,8 @@ def test_the_first_step(rng):
         layer.lora_b.sub_(0.1 * b)
     layer.lora_a.grad = layer.lora_b.grad = None
     (layer(x) * upstream).sum().backward()
-    check.true(bool(layer.lora_a.grad.any()), "in the second step, the gradient of lora_a is not 0")
+    a = layer.lora_a.grad
+    check.true(a is not None and bool(a.any()), "in the second step, the gradient of lora_a is not 0")
 
 
 def test_drawn_from_the_generator(rng):
