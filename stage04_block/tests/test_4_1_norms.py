@@ -257,8 +257,9 @@ def test_statistics_of_half_formats(rng, kind, dtype):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gain_and_shift_in_half_formats(rng, kind, dtype):
     """In half formats too, the gain and the shift are used."""
-    norm, x = made(rng, kind, dtype=dtype), numbers(rng, B, T, C, dtype=dtype)
-    holds(norm, x, expected_of(kind, norm, x), rtol=0.02, atol=0.02)
+    x = numbers(rng, B, T, C, dtype=dtype)
+    for norm in (made(rng, kind, dtype=dtype), made(rng, kind)):
+        holds(norm, x, expected_of(kind, norm, x), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
@@ -268,7 +269,7 @@ def test_a_half_format_beside_a_wide_gain(rng, kind, dtype):
     norm, x = made(rng, kind), numbers(rng, T, C, dtype=dtype)
     got = norm(x)
     check.equal(str(got.dtype), str(dtype), f"the format of what comes for x in {dtype}")
-    check.close(got, expected_of(kind, norm, x), f"what comes for x in {dtype}", rtol=0.02, atol=0.02)
+    check.equal(tuple(got.shape), (T, C), "the shape of what comes")
 
 
 @pytest.mark.parametrize("kind", KINDS)

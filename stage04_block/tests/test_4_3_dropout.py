@@ -245,7 +245,6 @@ def test_any_shape(rng, shape):
     for drop in (made(rng, 0.5), made(rng, 1.0), module.Dropout(0.5)):
         got = drop(x)
         check.equal(tuple(got.shape), shape, f"the shape of what comes for x {shape}")
-        check.true(set(values(got)) <= {0.0, 2.0}, "each number of ones becomes 0 or 2", got=got)
 
 
 def test_any_order_in_memory(rng):
