@@ -14,6 +14,7 @@ from bootcamp.grading import check, written
 study = written("stage04_block.norm_study")
 gpt = written("stage04_block.gpt")
 config_of = written("stage04_block.config")
+heads_of = written("stage03_attention.multihead")
 
 V, L = 13, 3  # tokens that there are, layers
 NAN, INF = math.nan, math.inf
@@ -30,13 +31,36 @@ def tokens(rng, *shape):
     return torch.tensor([rng.randrange(V) for _ in range(math.prod(shape))], dtype=torch.long).reshape(shape)
 
 
+def fill(block, rng):
+    """Fill all parameters of a block with random numbers, in an order that does not depend on how it is written."""
+    p = block.attention.projections()
+    names = ("query", "key", "value", "out", "query_bias", "key_bias", "value_bias", "out_bias")
+    shapes = {name: getattr(p, name).shape for name in names if getattr(p, name) is not None}
+    block.attention.load_projections(
+        heads_of.Projections(**{name: draw(rng, *shape) * (0.5 ** (len(shape) - 1)) for name, shape in shapes.items()})
+    )
+    layers = block.feed_forward
+    for module in (block.norm1, block.norm2, layers.up, layers.gate, layers.down):
+        randomise(module, rng)
+
+
+def randomise(module, rng):
+    """Fill the weight and the bias of a layer, if they are there."""
+    with torch.no_grad():
+        for each in (getattr(module, "weight", None), getattr(module, "bias", None)):
+            if each is not None:
+                each.copy_(draw(rng, *each.shape) * (0.5 ** (each.dim() - 1)))
+
+
 def made(rng, **options) -> Any:
     """A model in float64 all of whose parameters are random."""
     sizes = {"vocab_size": V, "context_length": 9, "d_model": 8, "n_layers": L, "n_heads": 2, "d_ff": 10}
     model = gpt.GPT(config_of.GPTConfig(**{**sizes, **options})).double()
-    with torch.no_grad():
-        for each in model.parameters():
-            each.copy_(draw(rng, *each.shape) * (0.5 if each.dim() > 1 else 1.0))
+    randomise(model.embed.token, rng)
+    randomise(model.embed.position, rng)
+    for block in model.blocks:
+        fill(block, rng)
+    randomise(model.norm, rng)
     return model
 
 
@@ -86,7 +110,11 @@ def test_measured_in_eval(rng, training):
     """It is measured without dropout, and the model is left in the mode in which it was."""
     model, ids = made(rng, dropout=0.5).train(training), tokens(rng, 2, 6)
     expected = norms_of(model, ids)
-    check.close(study.gradient_norms(model, [ids]), expected, "the norms, with dropout=0.5", why="Measure in eval.")
+    asked: list[bool] = []
+    model.register_forward_pre_hook(lambda module, _: asked.append(module.training))
+    got = study.gradient_norms(model, [ids])
+    check.true(True not in asked, "the model is asked in eval", why="In training mode, dropout adds chance.")
+    check.close(got, expected, "the norms, with dropout=0.5")
     modes = {each.training for each in model.modules()}
     check.equal(modes, {training}, "training, of the model and of all that it is made of, afterwards")
 

@@ -40,12 +40,38 @@ def config(**options) -> Any:
     return config_of.GPTConfig(**{**sizes, "d_ff": F, **options})
 
 
+def fill(block, rng):
+    """Fill all parameters of a block with random numbers, in an order that does not depend on how it is written."""
+    p = block.attention.projections()
+    names = ("query", "key", "value", "out", "query_bias", "key_bias", "value_bias", "out_bias")
+    shapes = {name: getattr(p, name).shape for name in names if getattr(p, name) is not None}
+    block.attention.load_projections(
+        heads_of.Projections(**{name: draw(rng, *shape) * (0.5 ** (len(shape) - 1)) for name, shape in shapes.items()})
+    )
+    layers = block.feed_forward
+    for module in (block.norm1, block.norm2, layers.up, layers.gate, layers.down):
+        randomise(module, rng)
+
+
+def randomise(module, rng):
+    """Fill the weight and the bias of a layer, if they are there."""
+    with torch.no_grad():
+        for each in (getattr(module, "weight", None), getattr(module, "bias", None)):
+            if each is not None:
+                each.copy_(draw(rng, *each.shape) * (0.5 ** (each.dim() - 1)))
+
+
 def made(rng, **options) -> Any:
     """A model in float64, in eval, all of whose parameters are random, gains and biases too."""
     model = gpt.GPT(config(**options)).double().eval()
-    with torch.no_grad():
-        for each in model.parameters():
-            each.copy_(draw(rng, *each.shape) * (0.4 if each.dim() > 1 else 1.0))
+    randomise(model.embed.token, rng)
+    randomise(model.embed.position, rng)
+    for block in model.blocks:
+        fill(block, rng)
+        randomise(block.attention.distance_bias, rng)
+    randomise(model.norm, rng)
+    if not model.config.tie_weights:
+        randomise(model.head, rng)
     return model
 
 
