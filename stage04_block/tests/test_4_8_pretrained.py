@@ -348,7 +348,7 @@ def test_wrong_shapes(rng, name, shape):
     identical(loaded(weights).norm.bias, weights["ln_f.bias"], "norm.bias, from tensors of the right shapes")
 
 
-@pytest.mark.parametrize("name", ["wte.weight", "ln_f.bias", "h.1.ln_2.weight", "h.0.mlp.c_fc.weight"])
+@pytest.mark.parametrize("name", ["wte.weight", "ln_f.bias", "h.1.ln_2.weight", "h.1.mlp.c_fc.weight"])
 def test_missing_tensors(rng, name):
     """A missing tensor is a ValueError that names it."""
     weights = published(rng)

@@ -215,7 +215,7 @@ def test_the_first_step(rng):
     check.true(b is not None and bool(b.any()), "in the first step, the gradient of lora_b is not 0")
     check.true(a is None or not a.any(), "in the first step, the gradient of lora_a is 0")
     with torch.no_grad():
-        layer.lora_b.sub_(0.1 * b)
+        layer.lora_b.sub_(0.1 * layer.lora_b.grad)
     layer.lora_a.grad = layer.lora_b.grad = None
     (layer(x) * upstream).sum().backward()
     a = layer.lora_a.grad
