@@ -400,8 +400,9 @@ def test_x_stays_as_it_is(rng, placement):
 
 
 def found(numbers):
-    """The different numbers that are there."""
-    return sorted({round(number, 3) for number in numbers.detach().flatten().tolist()})
+    """The different numbers that are there, if they are few."""
+    different = sorted({round(number, 3) for number in numbers.detach().flatten().tolist()})
+    return different if len(different) < 6 else "many different numbers"
 
 
 def loud(rng, which) -> Any:
@@ -436,8 +437,9 @@ def test_dropout_in_post(rng):
             norm.weight.fill_(1.0)
             norm.bias.fill_(0.0)
     got = block(torch.full((8, 10, C), 7.0, dtype=torch.float64))
-    check.close(got.mean(-1), torch.zeros(8, 10), "the means of what comes from norm2", atol=1e-6)
-    check.close(got.square().mean(-1), torch.ones(8, 10), "the mean squares of what comes from norm2", rtol=1e-3)
+    off = float((got.square().mean(-1) - 1).abs().max())
+    why = "norm2 comes last, so the mean square of each token's vector is 1."
+    check.true(off < 1e-2, "what comes is normed, and not dropped behind that", got=f"{1 + off:.4g}", why=why)
     check.true(float(got.std()) > 0.5, "half of what a sublayer gives is zeroed, so that not all numbers are the same")
 
 
