@@ -25,12 +25,12 @@ class LoRALinear(nn.Module):
         base: the layer; its parameters are frozen.
         rank: r.
         alpha: what the product is multiplied by, over r: with the same alpha another r needs no other learning rate.
-        generator: where A is drawn from; None means torch's own.
+        generator: where A is drawn from, on the device of the layer; None means torch's own.
 
     Attributes:
         base: the layer.
-        lora_a: A, a Parameter (r, C), drawn from N(0, 1/r).
-        lora_b: B, a Parameter (F, r), zeros.
+        lora_a: A, a Parameter (r, C), drawn from N(0, 1/r), in the format and on the device of the layer.
+        lora_b: B, a Parameter (F, r), zeros, of the same kind.
 
     Raises:
         ValueError: the rank is not from 1 to the smaller of C and F.

@@ -107,6 +107,7 @@ def test_top_p_keeps_one():
     holds(shares(0, 1, 0, 0), likely(1, 10, 6, 3), top_p=1e-9)
 
 
+@pytest.mark.varied
 def test_top_p_of_one():
     """With top_p = 1, all tokens stay."""
     holds(shares(1, 10, 6, 3), likely(1, 10, 6, 3), top_p=1.0)
@@ -150,13 +151,12 @@ def test_any_leading_dimensions(rng, shape):
     for row, tokens in enumerate(kept):
         only[row, tokens] = logits.reshape(-1, 6)[row, tokens].double()
     holds(only.softmax(-1).reshape(shape), logits, top_k=2)
-    holds(only.softmax(-1).reshape(shape), logits, top_k=2, top_p=1.0)
 
 
 def test_the_last_of_a_sequence(rng):
     """Logits may be a part of a larger tensor, as those of the last place are."""
     logits = random_logits(rng, 3, 4, 5)
-    holds(logits[:, -1].double().softmax(-1), logits[:, -1], top_p=1.0, top_k=9)
+    holds(logits[:, -1].double().softmax(-1), logits[:, -1], top_k=9)
 
 
 def test_large_logits():
@@ -189,7 +189,6 @@ def test_half_formats(dtype):
     """Logits of a half format are brought to float32 before anything is computed."""
     why = "1/300 rounded to a half format is off in the third or fourth digit, and 600 / 0.005 is beyond float16."
     holds(torch.full((300,), 1 / 300), torch.zeros(300, dtype=dtype), why=why)
-    holds(torch.full((300,), 1 / 300), torch.zeros(300, dtype=dtype), top_p=1.0, why=why)
     holds([0.0, 1.0, 0.0], torch.tensor([500.0, 600.0, 590.0], dtype=dtype), temperature=0.005, why=why)
 
 
@@ -225,7 +224,7 @@ def test_options_out_of_range(options: Any):
     """A negative temperature, a top_k less than 1 and a top_p not in (0, 1] are ValueErrors that name the value."""
     (value,) = options.values()
     check.raises(ValueError, module.next_token_probabilities, likely(1, 2), naming=[value], **options)
-    holds(shares(1, 2), likely(1, 2), top_k=2, top_p=1.0)
+    holds(shares(1, 2), likely(1, 2), top_k=2)
 
 
 def test_nan_is_refused():
@@ -323,15 +322,16 @@ def watch(model) -> list[Any]:
 
 
 def made(rng, position="learned", window=WINDOW, **options) -> Any:
-    """A GPT in float64 with random weights, large enough that each token it reads matters."""
-    settings = {"d_model": 12, "n_layers": 2, "n_heads": 3, "n_kv_heads": 1, "tie_weights": False}
+    """A GPT in float64 with large weights, of attention above all: what it says follows from each token it reads."""
+    settings = {"d_model": 12, "n_layers": 2, "n_heads": 3, "n_kv_heads": 1, "d_ff": 3, "tie_weights": False}
     model = gpt.GPT(
         config_of.GPTConfig(vocab_size=V, context_length=window, position=position, **(settings | options))
     ).double()
     draws = torch.Generator().manual_seed(rng.randrange(1 << 32))
     with torch.no_grad():
         for weight in model.parameters():
-            weight.copy_(0.7 * torch.randn(weight.shape, generator=draws))
+            drawn = torch.randn(weight.shape, generator=draws)
+            weight.copy_(0.7 * drawn if weight.dim() > 1 else weight + 0.1 * drawn)
     return model.eval()
 
 
@@ -494,7 +494,7 @@ def test_one_text(rng, position, cached):
 def test_prompts_of_unequal_length(rng, position, cached):
     """In a batch, each text becomes what it becomes alone, whatever the lengths of the others."""
     model = made(rng, position)
-    prompts = [text(rng, length) for length in (5, 1, 8)]
+    prompts = [text(rng, length) for length in (2, 1, 9)]
     expected = [greedy(model, prompt, 6) for prompt in prompts]
     got = whole(model, prompts, 6, temperature=0.0, use_cache=cached)
     for prompt, its, right in zip(prompts, got, expected):
@@ -517,7 +517,7 @@ def test_beyond_the_context(rng, position, cached):
 def test_an_ended_text_does_not_disturb_the_others(rng):
     """When a text has ended, the others go on as if they were alone."""
     model = made(rng, window=9)
-    prompts = [text(rng, length) for length in (6, 2, 4)]
+    prompts = [text(rng, length) for length in (7, 1, 2)]
     free = [greedy(model, prompt, 8) for prompt in prompts]
     stop = free[0][7]
     for cached in (True, False):
@@ -732,6 +732,7 @@ def test_no_gradients(rng):
     check.true(all(weight.grad is None for weight in model.parameters()), "no parameter has got a gradient")
 
 
+@pytest.mark.varied
 @pytest.mark.parametrize("device", DEVICES)
 def test_on_any_device(rng, device):
     """The texts are written on the device of the model."""
