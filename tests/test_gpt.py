@@ -33,7 +33,7 @@ CHOICES: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("position", POSITIONS)
 def test_every_combination(position: Any):
-    """Its parameters are as counted, all are trained; in pieces it reads what it reads at once; the cache changes nothing."""
+    """Its parameters are as counted, all are trained; in pieces it reads as at once; the cache changes nothing."""
     torch.manual_seed(0)
     ids = torch.randint(11, (2, 6))
     prompts = [[1, 2, 3], [4, 5, 6, 7, 8]]
