@@ -509,8 +509,8 @@ def cost() -> Figure:
     }
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     times, memory = figure.subplots(1, 2)
+    lengths = measured["torch"]["lengths"]
     for name, label in names.items():
-        lengths = measured[name]["lengths"]
         style = {
             "marker": "o",
             "color": INK if name == "torch" else None,
