@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bootcamp import course, skeleton
@@ -48,11 +49,16 @@ class Mutant:
     line: int
     before: str  # the changed statement, as Python's own unparser writes it
     after: str
-    source: str  # the whole module, changed
+    make: Callable[[], str] = field(repr=False, compare=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
         return self.file, self.before, self.after
+
+    @property
+    def source(self) -> str:
+        """The whole module, changed; made when it is asked for, since that takes a while."""
+        return self.make()
 
 
 def mutants(stage: course.Stage, numbers: Sequence[str]) -> list[Mutant]:
@@ -73,9 +79,14 @@ def _of_region(source: str, region: skeleton.Region, file: str) -> Iterator[Muta
         if not isinstance(statement, ast.stmt) or not region.first < statement.lineno < region.last:
             continue
         for changed, line in _changes(statement):
-            whole = _Replace(statement, changed).visit(copy.deepcopy(tree))
             before, after = _head(statement), _head(changed) if changed else "(dropped)"
-            yield Mutant(region.number, file, line, before, after, ast.unparse(ast.fix_missing_locations(whole)))
+            yield Mutant(region.number, file, line, before, after, partial(_changed, tree, statement, changed))
+
+
+def _changed(tree: ast.Module, old: ast.stmt, new: ast.stmt | None) -> str:
+    """The module with one statement in the place of another."""
+    whole = _Replace(old, new).visit(copy.deepcopy(tree))
+    return ast.unparse(ast.fix_missing_locations(whole))
 
 
 class _Replace(ast.NodeTransformer):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,17 +30,27 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
+LONG = ("test_static", "test_pictures", "test_checkpoints", "test_mistakes", "test_mutation", "test_graders")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests out to processes file by file, and those of mistakes exercise by exercise."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        given = callspec.params if callspec else {}
-        exercise = given["mistake"].exercise if "mistake" in given else ""
-        if item.path.stem == "test_mistakes" and "path" in given:
-            exercise = given["path"].read_text(encoding="utf-8").split("# exercise: ", 1)[1].split("\n", 1)[0]
-        stage = given["stage"].name if "stage" in given and not exercise else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {exercise or stage}"))
+    """Begin with what takes long, so that no process waits for another at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out file by file, where they name an exercise or a stage by that, so that grading is shared."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByExercise(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            about = re.search(r"\[(\d\.\d+|stage\d\d_[a-z]+)\b", test)
+            return f"{file} {about[1] if about else ''}"
+
+    config.option.loadscopereorder = False  # the order above is the right one
+    return ByExercise(config, log)
 
 
 class Copy:

@@ -21,6 +21,12 @@ ids = [f"{mistake.exercise} {mistake.name}" for _, mistake in MISTAKES]
 ELSEWHERE = sorted((course.ROOT / "tests" / "mistakes").glob("*/*.py"))
 
 
+def head_of(path: Path) -> dict[str, str]:
+    """What the first three lines of such a file say."""
+    lines = path.read_text(encoding="utf-8").splitlines()[:3]
+    return {key: value.strip() for key, value in (line[2:].split(":", 1) for line in lines)}
+
+
 @pytest.fixture(scope="session")
 def graders() -> Iterator[dict[str, Grader]]:
     made = {stage.name: Grader(stage, stage.reference, upstream="solutions") for stage in course.stages()}
@@ -49,7 +55,9 @@ def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
     return some
 
 
-@pytest.mark.parametrize("stage, mistake", some_of_each(), ids=lambda each: getattr(each, "name", None))
+@pytest.mark.parametrize(
+    "stage, mistake", some_of_each(), ids=[f"{mistake.exercise} {mistake.name}" for _, mistake in some_of_each()]
+)
 def test_costs_its_own_exercise_only(stage: course.Stage, mistake: mistakes.Mistake):
     """Graded as a submission: what needs the exercise is graded on the reference beneath, and passes."""
     others = [each.number for each in stage.exercises if _needs(stage, each, mistake.exercise)]
@@ -66,15 +74,13 @@ def _needs(stage: course.Stage, exercise: course.Exercise, number: str) -> bool:
     return any(needed == number or _needs(stage, stage.exercise(needed), number) for needed in exercise.needs)
 
 
-@pytest.mark.parametrize("path", ELSEWHERE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ELSEWHERE, ids=[f"{head_of(path)['exercise']} {path.stem}" for path in ELSEWHERE])
 def test_is_recognised_in_other_hands(graders, path: Path, tmp_path: Path):
     stage = course.stage_named(path.parent.name)
-    text = path.read_text(encoding="utf-8")
-    heads = (line[2:].split(":", 1) for line in text.splitlines()[:3])
-    head = {key: value.strip() for key, value in heads}
+    head = head_of(path)
     folder = tmp_path / stage.name
     shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / head["module"]).write_text(text, encoding="utf-8")
+    shutil.copy(path, folder / head["module"])
     exercise = stage.exercise(head["exercise"])
     results = graders[stage.name].on_other_code(folder, exercise)
     found = mistakes.recognise(results, graders[stage.name].signatures(exercise))

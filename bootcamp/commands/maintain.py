@@ -21,7 +21,7 @@ def test(arguments: argparse.Namespace) -> int:
     rest = arguments.rest
     if not any(Path(word.split("::")[0]).exists() for word in rest):
         # All tests, file by file, on as many cores as there are; the graders that a file starts are shared within it.
-        rest = ["tests", "-n", "auto", "--dist", "loadgroup", *rest]
+        rest = ["tests", "-n", "auto", "--dist", "loadscope", *rest]
     code = subprocess.call([sys.executable, "-m", "pytest", *rest], cwd=course.ROOT)
     return min(code, 2)
 
@@ -108,8 +108,12 @@ def notebooks(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_notebook(path: Path) -> str:
+def run_notebook(path: Path, folder: Path | None = None) -> str:
     """Run a notebook from the top, and give it with what its cells show.
+
+    Args:
+        path: the notebook, which stays as it is.
+        folder: where it runs; None means where it lies.
 
     Raises:
         CourseError: a cell fails; which, and why.
@@ -121,7 +125,7 @@ def run_notebook(path: Path) -> str:
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         cell.metadata = {}
-    client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, record_timing=False)
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder or path.parent)}}, record_timing=False)
     try:
         client.execute()
     except CellExecutionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Sequence
@@ -496,7 +497,41 @@ def looking() -> Figure:
     return attention_grid(chosen, list(text), titles=titles, columns=2)
 
 
-FIGURES = [gather, softmax, masks, scale, heads, grouped, cache, tiles, window, linear, looking]
+def cost() -> Figure:
+    """Time and memory against the length of the text, as `python3 -m bootcamp bench attention --save` measured them."""
+    measured = json.loads((HERE / "cost.json").read_text(encoding="utf-8"))
+    names = {
+        "attention": "attention (3.3)",
+        "flash_attention": "flash_attention (3.8)",
+        "torch": "torch's own",
+        "sliding_window": "window of 128 (3.9)",
+        "linear_attention": "linear_attention (3.10)",
+    }
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
+    times, memory = figure.subplots(1, 2)
+    lengths = measured["torch"]["lengths"]
+    for name, label in names.items():
+        style = {
+            "marker": "o",
+            "color": INK if name == "torch" else None,
+            "linestyle": "--" if name == "torch" else "-",
+        }
+        times.plot(lengths, [1000 * seconds for seconds in measured[name]["seconds"]], label=label, **style)
+        memory.plot(lengths, [max(mib, 1) for mib in measured[name]["mib"]], **style)
+    for axes, title, unit in (
+        (times, "time", "milliseconds"),
+        (memory, "peak of memory", "MiB (1 or less at the bottom)"),
+    ):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
+        axes.minorticks_off()
+        axes.set(xlabel="positions", ylabel=unit, title=title)
+    times.legend()
+    return figure
+
+
+FIGURES = [gather, softmax, masks, scale, heads, grouped, cache, tiles, window, linear, looking, cost]
 
 
 def main(folder: Path = HERE) -> None:
