@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpt [--repeats N] [--threads N] [--new-tokens N]
 
-Both models have the same shape and the same weights, both are trained with the same loss, clipping and AdamW from torch,
-in turns, in one process; their losses are compared first.
+Both models have the same shape and the same weights, and are trained with the same loss, clipping and AdamW from torch,
+in turns, in one process. Their losses have to be the same.
 """
 
 from __future__ import annotations

@@ -74,6 +74,6 @@ class TransformerBlock(nn.Module):
         # TODO 4.5: the two lines of the placement; what goes into the sum is x, not its norm ("pre")
         raise NotImplementedError(
             "4.5 TransformerBlock.forward: the two lines of the placement; what goes into the sum is x, not its norm "
-            '("pre"); '
+            "(\"pre\"); "
             "hint: python -m bootcamp hint 4.5"
         )

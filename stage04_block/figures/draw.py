@@ -50,7 +50,7 @@ def stream() -> Strip:
         x = 20 + place * 22
         line(strip, [(x, 15.1), (x, 1.9)], LINES[0], 4)
         box(strip, x, 15.2, 9, word, TOKENS[5])
-        for block, y in ((1, 9.4), (2, 3.6)):
+        for y in (9.4, 3.6):
             box(strip, x + 9, y + 2, 14, "feed-forward", THINK)
             arrow(strip, (x, y + 3.3), (x + 5, y + 2.95))
             arrow(strip, (x + 5, y + 2.05), (x + 0.4, y + 1.5))
