@@ -9,10 +9,12 @@ comparisons, erf, tanh, exp or sigmoid; torch's own relu, gelu and silu are not 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def relu(x: Tensor) -> Tensor:

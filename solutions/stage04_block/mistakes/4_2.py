@@ -4,8 +4,10 @@ from bootcamp.grading.mistakes import Mistake
 
 IN_WIDE = "wide = x.to(torch.promote_types(x.dtype, torch.float32))\n"
 RELU = "return x.masked_fill(x <= 0, 0.0)"
-IF_EXACT = 'if approximate == "none":'
-GELU_WIDE = IN_WIDE + "    " + IF_EXACT
+CHOICE = 'share = _normal_share if approximate == "none" else _tanh_share'
+GELU_WIDE = IN_WIDE + "    " + CHOICE
+TANH = "(square * (0.044715 * scale)).add_(scale).mul_(x)"
+TANH_SLOPE = "(square * (3 * 0.044715 * scale)).add_(scale)"
 SILU_WIDE = IN_WIDE + "    return"
 SILU = "return (wide * torch.sigmoid(wide)).to(x.dtype)"
 
@@ -43,28 +45,31 @@ MISTAKES = [
         "the two forms of gelu are swapped",
         'approximate="none" is the exact one, with erf; "tanh" is the approximation.',
         "activations.py",
-        ((IF_EXACT, 'if approximate != "none":'),),
+        ((CHOICE, CHOICE.replace("==", "!=")),),
     ),
     Mistake(
         "4.2",
         "gelu is exact, whatever `approximate` says",
         'With approximate="tanh" the other formula is asked for: GPT-2 was trained with it.',
         "activations.py",
-        ((IF_EXACT, "if approximate:"),),
+        ((CHOICE, "share = _normal_share"),),
     ),
     Mistake(
         "4.2",
         "gelu is the approximation, whatever `approximate` says",
         "If nothing is said, the exact one is meant, with erf.",
         "activations.py",
-        ((IF_EXACT, "if not approximate:"),),
+        ((CHOICE, "share = _tanh_share"),),
     ),
     Mistake(
         "4.2",
         "x goes into erf without being divided by √2",
         "erf belongs to a normal distribution of variance 1/2: Φ(x) = (1 + erf(x / √2)) / 2.",
         "activations.py",
-        (("torch.erf(wide * math.sqrt(0.5))", "torch.erf(wide)"),),
+        (
+            ("torch.erf(x * math.sqrt(0.5))", "torch.erf(x)"),
+            ("torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)", "torch.exp(-x * x) / math.sqrt(math.pi)"),
+        ),
     ),
     Mistake(
         "4.2",
@@ -72,10 +77,8 @@ MISTAKES = [
         "The root stands before the bracket: √(2/π) · (x + 0.044715 x³).",
         "activations.py",
         (
-            (
-                "math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)",
-                "math.sqrt(2 / math.pi) * wide + 0.044715 * wide**3",
-            ),
+            (TANH, TANH.replace("0.044715 * scale", "2 * 0.044715")),
+            (TANH_SLOPE, TANH_SLOPE.replace("0.044715 * scale", "2 * 0.044715")),
         ),
     ),
     Mistake(
