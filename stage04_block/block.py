@@ -71,9 +71,9 @@ class TransformerBlock(nn.Module):
             mask, positions, cache: what `MultiHeadAttention` takes.
             return_weights: give the weights of attention too, (B, H, T, S).
         """
-        # TODO 4.5: the two lines of the placement; what goes into the sum is x, not its norm ("pre")
+        # TODO 4.5: the two lines of the placement; in pre-norm what goes into the sum is x, not its norm
         raise NotImplementedError(
-            "4.5 TransformerBlock.forward: the two lines of the placement; what goes into the sum is x, not its norm "
-            "(\"pre\"); "
+            "4.5 TransformerBlock.forward: the two lines of the placement; in pre-norm what goes into the sum is x, "
+            "not its norm; "
             "hint: python -m bootcamp hint 4.5"
         )

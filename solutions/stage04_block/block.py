@@ -82,7 +82,7 @@ class TransformerBlock(nn.Module):
             mask, positions, cache: what `MultiHeadAttention` takes.
             return_weights: give the weights of attention too, (B, H, T, S).
         """
-        # BEGIN SOLUTION 4.5: the two lines of the placement; what goes into the sum is x, not its norm ("pre")
+        # BEGIN SOLUTION 4.5: the two lines of the placement; in pre-norm what goes into the sum is x, not its norm
         pre = self.placement == "pre"
         attended, weights = self.attention(
             self.norm1(x) if pre else x, mask=mask, positions=positions, cache=cache, return_weights=True

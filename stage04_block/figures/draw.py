@@ -228,7 +228,7 @@ def study() -> Figure:
     return plot_norm_study(measured["norms"], measured["losses"])
 
 
-FIGURES = [stream, norms, activations, feed_forward, placement, sampling, lora]
+FIGURES = [stream, norms, activations, feed_forward, placement, sampling, lora, study]
 
 
 def main(folder: Path = HERE) -> None:
