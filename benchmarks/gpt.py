@@ -80,8 +80,9 @@ def writing(new_tokens: int, repeats: int) -> dict[str, Times]:
     """Time the writing of so many tokens with the cache and without."""
     import torch
 
-    from stage04_block import GPT, generate
+    from stage04_block import GPT
     from stage04_block.config import GPTConfig
+    from stage04_block.generate import generate
 
     model = GPT(GPTConfig(vocab_size=2048, context_length=new_tokens + 16, d_model=256, n_layers=4, n_heads=4))
     prompt = torch.randint(2048, (1, 16))

@@ -16,8 +16,9 @@ from bootcamp import course, stages
 
 stages.use_reference()
 
-from stage04_block import GPT, export_gpt2, generate, load_gpt2, parameter_count  # noqa: E402 - said before
+from stage04_block import GPT, export_gpt2, load_gpt2, parameter_count  # noqa: E402 - which code was said before
 from stage04_block.config import GPTConfig  # noqa: E402
+from stage04_block.generate import generate  # noqa: E402
 
 POSITIONS = ["none", "sinusoidal", "learned", "rope", "alibi", "t5"]
 CHOICES: dict[str, list[Any]] = {
@@ -74,7 +75,7 @@ def test_every_combination(position: Any):
     ],
 )
 def test_a_configuration_that_cannot_be(changes: dict, error: type[Exception], words: list[str]):
-    good = {"vocab_size": 11, "context_length": 6, "d_model": 8, "n_layers": 2, "n_heads": 2}
+    good: dict[str, Any] = {"vocab_size": 11, "context_length": 6, "d_model": 8, "n_layers": 2, "n_heads": 2}
     with pytest.raises(error) as caught:
         GPTConfig(**good | changes)
     assert "\n" not in str(caught.value)

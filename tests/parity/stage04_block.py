@@ -31,12 +31,12 @@ from stage04_block import (
     export_gpt2,
     forward_flops,
     gelu,
-    generate,
     load_gpt2,
     next_token_probabilities,
     silu,
 )
 from stage04_block.config import GPTConfig
+from stage04_block.generate import generate
 
 B, T, C = 3, 17, 24
 
@@ -179,7 +179,7 @@ def filters() -> float:
 
 def written() -> float:
     """The share of greedy texts that differ."""
-    theirs = gpt2(64, 3, 4)
+    theirs: Any = gpt2(64, 3, 4)
     ours = load_gpt2(theirs.state_dict(), n_heads=4)
     prompts = torch.randint(91, (20, 9))
     texts: Any = theirs.generate(
