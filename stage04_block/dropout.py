@@ -16,7 +16,7 @@ class Dropout(nn.Module):
     p = 0, x comes back as it is.
 
     Args:
-        p: the share of zeros, from 0 to 1; with 1 all is zero.
+        p: the share of zeros, from 0 to 1; with 1 all is zero, and so is the gradient of x.
         generator: where the random numbers come from, on the device of x; None means torch's own, which is left
             alone otherwise.
 
