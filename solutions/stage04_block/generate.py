@@ -32,8 +32,8 @@ def next_token_probabilities(
     Args:
         logits: (..., V).
         temperature: below 1 the likely gets likelier; 0 gives all to the largest logit, the first if several are.
-        top_k: how many tokens are kept (of equal ones at the edge, some or all); more than V keeps all. None leaves none
-            out.
+        top_k: how many tokens are kept (of equal ones at the edge, some or all); more than V keeps all. None leaves
+            none out.
         top_p: from just above 0 to 1. The token that crosses it is kept, so at least one is. None leaves none out.
 
     Returns:
