@@ -62,7 +62,7 @@ def survivors_of(
 def _survives(grader: Grader, mutant: Mutant, exercise: course.Exercise, seconds: float) -> bool:
     with tempfile.TemporaryDirectory(prefix="bootcamp-") as scratch:
         folder = Path(scratch) / grader.stage.name
-        shutil.copytree(grader.stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__", "mistakes.py"))
+        shutil.copytree(grader.stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__", "mistakes"))
         (folder / mutant.file).write_text(mutant.source, encoding="utf-8")
         tests = grader.on_other_code(folder, exercise, seconds, stop=True)
     return all(test.outcome == "passed" for test in tests)

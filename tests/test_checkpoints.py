@@ -63,12 +63,9 @@ def test_each_tag_is_what_it_claims(repository: Path, tmp_path: Path):
     for count, name in enumerate(names):
         for number, stage in enumerate(course.stages()):
             for path in stage.reference.glob("*.py"):
-                if path.name != "mistakes.py":
-                    place = f"{stage.name}/{path.name}"
-                    solved = skeleton.without_markers(path.read_text(encoding="utf-8"))
-                    assert git(repository, "show", f"{name}:{place}") == (
-                        solved if number < count else skeletons[place]
-                    )
+                place = f"{stage.name}/{path.name}"
+                solved = skeleton.without_markers(path.read_text(encoding="utf-8"))
+                assert git(repository, "show", f"{name}:{place}") == (solved if number < count else skeletons[place])
 
 
 def test_a_tag_grades_as_it_claims(repository: Path, tmp_path: Path):

@@ -59,7 +59,7 @@ def test_nothing_passes_on_the_skeleton(stage: course.Stage, tmp_path: Path):
 def test_other_correct_versions_pass(folder: Path, tmp_path: Path):
     stage = course.stage_named(folder.parent.name)
     code = tmp_path / stage.name
-    shutil.copytree(stage.reference, code, ignore=shutil.ignore_patterns("__pycache__", "mistakes.py"))
+    shutil.copytree(stage.reference, code, ignore=shutil.ignore_patterns("__pycache__", "mistakes"))
     shutil.copytree(folder, code, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for seed in (1, 2):
         results = grade_all(stage, code, seed)

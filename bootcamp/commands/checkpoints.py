@@ -79,7 +79,7 @@ def _both(root: Path, source: str, stage: str, files: list[str]) -> dict[str, tu
     both = {}
     for path in files:
         module = path.removeprefix(f"solutions/{stage}/")
-        if path.startswith(f"solutions/{stage}/") and module.endswith(".py") and module != "mistakes.py":
+        if path.startswith(f"solutions/{stage}/") and module.endswith(".py") and "/" not in module:
             text = git(root, "show", f"{source}:{path}", strip=False)
             solved, hollow = skeleton.without_markers(text), skeleton.make(text, numbers, module)
             both[module] = (_blob(root, solved), _blob(root, hollow))

@@ -68,9 +68,8 @@ def all_skeletons() -> dict[Path, str]:
     for stage in course.stages():
         numbers = [exercise.number for exercise in stage.exercises]
         for path in sorted(stage.reference.glob("*.py")):
-            if path.name != "mistakes.py":
-                source = path.read_text(encoding="utf-8")
-                made[stage.folder / path.name] = skeleton.make(source, numbers, f"solutions/{stage.name}/{path.name}")
+            source = path.read_text(encoding="utf-8")
+            made[stage.folder / path.name] = skeleton.make(source, numbers, f"solutions/{stage.name}/{path.name}")
     return made
 
 

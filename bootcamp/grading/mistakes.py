@@ -1,8 +1,9 @@
 """Mistakes with names: what people really get wrong, and how a learner's failure is recognised as one of them.
 
-A stage's `mistakes.py`, beside its reference solution, lists them in `MISTAKES`. Each is an edit of the reference that
-makes it wrong in one plausible way; graded like a submission, it shows what such a mistake does in each test. A
-learner's mistake is that one if all that it gets wrong, the learner's code gets wrong in the same way.
+Beside the reference solution of a stage, `mistakes/` has a file for each exercise, whose `MISTAKES` lists them. Each is
+an edit of the reference that makes it wrong in one plausible way; graded like a submission, it shows what such a
+mistake does in each test. A learner's mistake is that one if all that it gets wrong, the learner's code gets wrong in
+the same way.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Mistake:
         """Give a folder with the reference of `stage` in which the mistake is made."""
         with tempfile.TemporaryDirectory(prefix="bootcamp-") as scratch:
             folder = Path(scratch) / stage.name
-            shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__", "mistakes.py"))
+            shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__", "mistakes"))
             path = folder / self.file
             path.write_text(self.edited(path.read_text(encoding="utf-8")), encoding="utf-8")
             yield folder
@@ -64,8 +65,8 @@ class Mistake:
 @cache
 def of_stage(stage: Stage) -> tuple[Mistake, ...]:
     """The known mistakes of a stage; none where the copy of the course has no solutions."""
-    path = stage.reference / "mistakes.py"
-    return tuple(runpy.run_path(str(path))["MISTAKES"]) if path.is_file() else ()
+    files = (stage.reference / "mistakes" / f"{exercise.number.replace('.', '_')}.py" for exercise in stage.exercises)
+    return tuple(mistake for path in files if path.is_file() for mistake in runpy.run_path(str(path))["MISTAKES"])
 
 
 def of_exercise(stage: Stage, number: str) -> list[Mistake]:
