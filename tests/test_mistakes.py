@@ -55,9 +55,10 @@ def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
     return some
 
 
-@pytest.mark.parametrize(
-    "stage, mistake", some_of_each(), ids=[f"{mistake.exercise} {mistake.name}" for _, mistake in some_of_each()]
-)
+SOME = some_of_each()
+
+
+@pytest.mark.parametrize("stage, mistake", SOME, ids=[f"{mistake.exercise} {mistake.name}" for _, mistake in SOME])
 def test_costs_its_own_exercise_only(stage: course.Stage, mistake: mistakes.Mistake):
     """Graded as a submission: what needs the exercise is graded on the reference beneath, and passes."""
     others = [each.number for each in stage.exercises if _needs(stage, each, mistake.exercise)]

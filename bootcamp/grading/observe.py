@@ -15,8 +15,10 @@ from typing import Any
 class _Short(reprlib.Repr):
     """Short forms that keep the head of long values, and say the shape of tensors and arrays."""
 
-    def __init__(self) -> None:
+    def __init__(self, formats: bool = True) -> None:
+        """Show number formats of tensors and arrays too, unless only numbers are compared."""
         super().__init__()
+        self.digits, self.formats = 6, formats
         self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxdeque = 12
         self.maxstring = self.maxother = 120
         self.maxlong = 40
@@ -51,16 +53,8 @@ class _Short(reprlib.Repr):
             return f"[{', '.join(map(self._numbers, value))}]"
         return self.repr_float(value, 0) if isinstance(value, float) else repr(value)
 
-    digits, formats = 6, True
-
 
 _short = _Short()
-
-
-class _Numbers(_Short):
-    """As above, without the number formats of tensors and arrays, for where only numbers are compared."""
-
-    formats = False
 
 
 def show(value: Any) -> str:
@@ -80,7 +74,7 @@ def show_both(got: Any, expected: Any) -> tuple[str, str]:
     >>> show_both(0.25 + 1e-12, 0.25)
     ('0.250000000001', '0.25')
     """
-    numbers = _Numbers()
+    numbers = _Short(formats=False)
     shown = numbers.repr(got), numbers.repr(expected)
     if shown[0] == shown[1]:
         numbers.digits = 17
