@@ -64,17 +64,20 @@ def attention(
     # BEGIN SOLUTION 3.3: scores, bias, mask, softmax, dropout, and the sum; a row without any key needs care
     wide = torch.promote_types(q.dtype, torch.float32)
     scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT  # (..., T, S)
-    if bias is not None:
-        scores = scores + bias.to(wide)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    if mask is None and bias is None:
-        weights = softmax(scores)
-    else:  # where all is -inf, put 0 into the softmax and take 0 out of it: no nan, there and on the way back
-        nothing = (scores == -torch.inf).all(-1, keepdim=True)  # (..., T, 1)
-        weights = softmax(scores.masked_fill(nothing, 0.0)).masked_fill(nothing, 0.0)
+    nothing = None
+    if mask is not None:  # a mask is a bias of -inf: together they are as small as they come, (T, S) say
+        bias = (scores.new_zeros(()) if bias is None else bias.to(wide)).masked_fill(~mask, -torch.inf)
+    if bias is not None:  # a row of nothing but -inf gets a bias of 0, and gives 0: no nan, there and on the way back
+        nothing = (bias == -torch.inf).all(-1, keepdim=True)  # (..., T, 1)
+        scores = scores + bias.to(wide).masked_fill(nothing, 0.0)
+    weights = softmax(scores)
     if dropout:
         weights = nn.functional.dropout(weights, dropout)
     output = (weights @ v.to(wide)).to(q.dtype)  # (..., T, E)
-    return (output, weights.to(q.dtype)) if return_weights else output
+    if nothing is not None:
+        output = output.masked_fill(nothing, 0.0)
+    if not return_weights:
+        return output
+    weights = weights if nothing is None else weights.masked_fill(nothing, 0.0)
+    return output, weights.to(q.dtype)
     # END SOLUTION

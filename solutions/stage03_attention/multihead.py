@@ -216,9 +216,10 @@ class MultiHeadAttention(nn.Module):
         if self.causal:
             mask = combine(causal_mask(queries, keys, device=x.device), mask)
         dropout = self.dropout if self.training else 0.0
-        output, weights = attend(q, k, v, mask, bias, dropout, return_weights=True)  # (B, H, T, D), (B, H, T, S)
+        result = attend(q, k, v, mask, bias, dropout, return_weights)
+        output, weights = result if isinstance(result, tuple) else (result, None)  # (B, H, T, D), (B, H, T, S)
         output = self.out(merge_heads(output))  # (B, T, C)
-        return (output, weights) if return_weights else output
+        return output if weights is None else (output, weights)
         # END SOLUTION
 
     def projections(self) -> Projections:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -36,8 +39,34 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
     if not x.numel():
         return x.clone()
     # BEGIN SOLUTION 3.1: in float32 at least: take away the maximum along dim, exponentiate, divide by the sum
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    top = wide.detach().amax(dim, keepdim=True)  # detached: what is taken away changes nothing, so has no gradient
-    exp = (wide - top).exp()  # from 0 to 1
-    return (exp / exp.sum(dim, keepdim=True)).to(x.dtype)
+    shares: Any = _Softmax.apply(x, dim)
+    return shares
     # END SOLUTION
+
+
+# BEGIN SOLUTION 3.1
+class _Softmax(torch.autograd.Function):
+    """Softmax y and its derivative: a gradient g of y becomes y · (g − Σ g · y), whichever maximum was taken away.
+
+    torch would find it too, by going back through each step; but attention does this to its largest matrix.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        top = wide.amax(dim, keepdim=True)
+        exp = (wide - top).exp_()  # from 0 to 1
+        shares = exp / exp.sum(dim, keepdim=True)
+        ctx.save_for_backward(shares)
+        ctx.dim = dim
+        return shares.to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] - the decorator's
+        (shares,) = ctx.saved_tensors
+        weighed = grads[0] * shares
+        return weighed.sub_(shares * weighed.sum(ctx.dim, keepdim=True)).to(grads[0].dtype), None
+
+
+# END SOLUTION

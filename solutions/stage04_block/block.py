@@ -84,14 +84,13 @@ class TransformerBlock(nn.Module):
         """
         # BEGIN SOLUTION 4.5: the two lines of the placement; in pre-norm what goes into the sum is x, not its norm
         pre = self.placement == "pre"
-        attended, weights = self.attention(
-            self.norm1(x) if pre else x, mask=mask, positions=positions, cache=cache, return_weights=True
-        )
+        result = self.attention(self.norm1(x) if pre else x, None, mask, positions, cache, return_weights)
+        attended, weights = result if isinstance(result, tuple) else (result, None)
         x = x + self.dropout(attended)
         if pre:
             x = x + self.feed_forward(self.norm2(x))  # which drops by itself
         else:
             x = self.norm1(x)
             x = self.norm2(x + self.feed_forward(x))
-        return (x, weights) if return_weights else x
+        return x if weights is None else (x, weights)
         # END SOLUTION

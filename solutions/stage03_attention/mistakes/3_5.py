@@ -194,7 +194,7 @@ MISTAKES = [
         "the weights are the mean of the heads",
         "Each head has weights of its own: they are (B, H, T, S).",
         "multihead.py",
-        (("return (output, weights) if", "return (output, weights.mean(1)) if"),),
+        (("else (output, weights)\n", "else (output, weights.mean(1))\n"),),
     ),
     Mistake(
         "3.5",

@@ -3,22 +3,14 @@
 from bootcamp.grading.mistakes import Mistake
 
 NORMS = "self.norm1, self.norm2 = make_norm(config), make_norm(config)"
-ATTEND = """\
-        attended, weights = self.attention(
-            self.norm1(x) if pre else x, mask=mask, positions=positions, cache=cache, return_weights=True
-        )
-"""
+ATTEND = "        result = self.attention(self.norm1(x) if pre else x, "
 ADDED = "        x = x + self.dropout(attended)\n"
 FED = "x = x + self.feed_forward(self.norm2(x))  # which drops by itself"
 POST = """\
             x = self.norm1(x)
             x = self.norm2(x + self.feed_forward(x))
 """
-NORMED_STREAM = """\
-        if pre:
-            x = self.norm1(x)
-        attended, weights = self.attention(x, mask=mask, positions=positions, cache=cache, return_weights=True)
-"""
+NORMED = (ATTEND, "        x = self.norm1(x) if pre else x\n        result = self.attention(x, ")
 
 MISTAKES = [
     Mistake(
@@ -27,7 +19,15 @@ MISTAKES = [
         'x = norm1(x); x = x + attention(x) lets nothing pass the norm by. With "pre", only the sublayer reads the '
         "norm: x = x + attention(norm1(x)).",
         "block.py",
-        ((ATTEND, NORMED_STREAM), (FED, "x = self.norm2(x)\n            x = x + self.feed_forward(x)")),
+        (NORMED, (FED, "x = self.norm2(x)\n            x = x + self.feed_forward(x)")),
+    ),
+    Mistake(
+        "4.5",
+        "what attention is added to is the normed stream, not the stream",
+        'x = norm1(x); x = x + attention(x) lets nothing pass the first norm by. With "pre", only the sublayer reads '
+        "the norm: x = x + attention(norm1(x)).",
+        "block.py",
+        (NORMED,),
     ),
     Mistake(
         "4.5",
@@ -78,7 +78,7 @@ MISTAKES = [
         "the positions are not handed on to attention",
         "Without them, attention numbers the tokens itself: 0, 1, … Hand positions=positions on, as mask and cache.",
         "block.py",
-        (("positions=positions, cache=cache", "cache=cache"),),
+        (("mask, positions, cache, return_weights)", "mask, None, cache, return_weights)"),),
     ),
     Mistake(
         "4.5",
