@@ -97,15 +97,16 @@ def generate_stream(
         max_new_tokens: how many tokens are written at most.
         temperature, top_k, top_p: see `next_token_probabilities`.
         stop_ids: a text ends with the first of these that is drawn; when all have ended, so does the writing.
-        generator: where draws come from, or a generator for each text; None means torch's own. Nothing is drawn with
-            temperature 0.
+        generator: where draws come from, or a generator for each text; None means torch's own. How the draws of one
+            generator fall to several texts, ended ones among them, is left open. Nothing is drawn with temperature 0.
         use_cache: compute only what is new, as long as no text is longer than the context. The tokens are the same.
 
     Yields:
         For each step a list of B: the id, or None for a text that has ended.
 
     Raises:
-        ValueError: no prompt, an empty one, a negative `max_new_tokens`, or not one generator for each text.
+        ValueError: no prompt, an empty one, a negative `max_new_tokens`, or not one generator for each text; when the
+            first token is asked for.
     """
     texts = [list(map(int, prompt)) for prompt in prompts]
     _check(texts, max_new_tokens, generator)

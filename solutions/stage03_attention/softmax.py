@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -62,8 +61,7 @@ class _Softmax(torch.autograd.Function):
         return shares.to(x.dtype)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] - the decorator's
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (shares,) = ctx.saved_tensors
         weighed = grads[0] * shares
         return weighed.sub_(shares * weighed.sum(ctx.dim, keepdim=True)).to(grads[0].dtype), None
