@@ -28,8 +28,8 @@ def accumulated_step(
     """Take one step of the optimizer as if all batches were one; memory holds what one of them takes.
 
     The gradient is that of the mean loss over all targets that count in all batches. A batch with more of them has more
-    weight, so it does not matter how the texts are divided among the batches. Gradients that were there before do
-    not count, and afterwards there are none.
+    weight, so it does not matter how the texts are divided among the batches. Gradients that the optimizer's parameters
+    had before do not count, and afterwards they have none (`grad` is None).
 
     Args:
         model: called as `model(ids, mask=…, positions=…)`, with what the batch has; in the mode that it is in.
@@ -39,8 +39,8 @@ def accumulated_step(
 
     Raises:
         ValueError: there is no batch, or none of the targets counts.
-        FloatingPointError: the loss or the norm is nan or infinite (it is named). Then no step is taken, and there
-            are no gradients.
+        FloatingPointError: the loss or the norm is nan or infinite (it is named). Then no step is taken, and the
+            parameters have no gradients either.
     """
     # BEGIN SOLUTION 5.9: count first; then backward batch by batch, each weighed by its part; clip; step; clean up
     counts = [batch.counted for batch in batches]
