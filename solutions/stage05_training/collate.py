@@ -88,7 +88,8 @@ def pack(sequences: Sequence[Sequence[int]], length: int, pad_id: int = 0) -> Ba
     into the first row that has room for it (first-fit decreasing).
 
     Nothing passes from one piece to another: the mask lets each place see its own piece only, and in each the positions
-    count from 0. Places behind the last piece of a row see each other only, their targets are `IGNORE`.
+    count from 0. The places behind the last piece of a row are like one more piece: they see each other only, and count
+    from 0; their ids are `pad_id`, and their targets `IGNORE`.
 
     Args:
         sequences: texts of two ids or more.

@@ -31,13 +31,13 @@ def token_dtype(vocab_size: int) -> np.dtype:
     """The smallest of uint8, uint16 and uint32 (least byte first) that holds every id from 0 to `vocab_size` - 1.
 
     Raises:
-        ValueError: `vocab_size` is not from 1 to 2³².
+        ValueError: `vocab_size` is not from 1 to 2³² - 1, the largest that the head of a file holds.
 
     >>> [token_dtype(size).itemsize for size in (256, 257, 65536, 65537)]
     [1, 2, 2, 4]
     """
-    if not 1 <= vocab_size <= 1 << 32:
-        raise ValueError(f"vocab_size must be from 1 to 2**32; got {vocab_size}")
+    if not 1 <= vocab_size < 1 << 32:
+        raise ValueError(f"vocab_size must be from 1 to 2**32 - 1; got {vocab_size}")
     # BEGIN SOLUTION 5.1: how many bytes does the largest id take?
     return np.dtype("u1" if vocab_size <= 1 << 8 else "<u2" if vocab_size <= 1 << 16 else "<u4")
     # END SOLUTION
@@ -57,7 +57,8 @@ def write_tokens(path: StrPath, parts: Iterable[Sequence[int] | np.ndarray], voc
         How many ids were written.
 
     Raises:
-        ValueError: an id is out of range (the id, its place and the range are named), or there are no ids at all.
+        ValueError: an id is out of range (the id, its place among all of them, from 0, and V - 1 are named), or there
+            are no ids at all.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -88,6 +89,7 @@ def write_tokens(path: StrPath, parts: Iterable[Sequence[int] | np.ndarray], voc
 
 class TokenFile:
     """The tokens in a file, or a stretch of them. They stay on disk: what is indexed is read, and nothing else.
+    The file is opened for reading only.
 
     Args:
         path: a file that `write_tokens` wrote.
@@ -125,7 +127,7 @@ class TokenFile:
 
     def __len__(self) -> int:
         """How many tokens the stretch has."""
-        # BEGIN SOLUTION 5.1
+        # BEGIN SOLUTION 5.1: of the stretch, not of the file
         return self.stop - self.start
         # END SOLUTION
 
@@ -158,8 +160,8 @@ def split(tokens: TokenFile, validation: float = 0.1, end_id: int | None = None)
         tokens: all of them.
         validation: the share of the validation part, more than 0 and less than 1. Of n tokens it gets the nearest whole
             number to n · validation, but one at least.
-        end_id: the id that ends a document. If given, the cut moves on to just behind the next one, so that no
-            document lies in both parts.
+        end_id: the id that ends a document. If given, a cut that is not just behind one already moves on to just
+            behind the next one, so that no document lies in both parts. What is read on the way is a stretch at a time.
 
     Raises:
         ValueError: the share is out of range, or there is nothing left for one of the parts.

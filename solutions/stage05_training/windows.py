@@ -25,7 +25,7 @@ class WindowDataset(Dataset[Batch]):
     """All windows of T tokens that begin at a multiple of `stride`, as a dataset for `torch.utils.data`.
 
     Window i is a `Batch` of one row less: ids (T,), tokens i · stride to i · stride + T - 1; and targets (T,), each the
-    token one later.
+    token one later. Only what is asked for is read from `tokens`.
 
     Args:
         tokens: a `TokenFile`, or integers (N,).
@@ -71,6 +71,8 @@ class WindowDataset(Dataset[Batch]):
 
 def random_batch(tokens: Tokens, batch_size: int, length: int, generator: torch.Generator | None = None) -> Batch:
     """Draw B windows whose starts are independent and equally likely, among all that have a target for each token.
+
+    Only these windows are read from `tokens`.
 
     Args:
         tokens: a `TokenFile`, or integers (N,).
