@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .batch import IGNORE
 
 
-def cross_entropy(
-    logits: Tensor, targets: Tensor, ignore_index: int = IGNORE, label_smoothing: float = 0.0
-) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = IGNORE, label_smoothing: float = 0.0) -> Tensor:
     """Give the mean of -ln p(target), in nats per target, p being the softmax of the logits.
 
         -ln p(t)  =  ln Σ_v exp(logit_v) - logit_t
 
-    Written with exp, log, sum and maximum; torch's own softmax, log_softmax, logsumexp and cross_entropy are not called.
-    Logits of any size do not overflow, and a target that has next to no probability costs what it costs, not infinity.
+    Written with exp, log, sum and maximum; torch's own softmax, log_softmax, logsumexp and cross_entropy are not
+    called. Logits of any size do not overflow, and a target that has next to no probability costs what it costs, not
+    infinity.
 
     Args:
         logits: (..., V), in any floating point format. Half formats are computed in float32.
@@ -51,11 +51,13 @@ def cross_entropy(
         raise ValueError(f"targets must be {tuple(logits.shape[:-1])}, as the logits are; got {tuple(targets.shape)}")
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"label_smoothing must be from 0 to less than 1; got {label_smoothing}")
+    targets = targets.long()  # in 8 bits without a sign, -100 would be 156
     wrong = ((targets < 0) | (targets >= logits.shape[-1])) & (targets != ignore_index)
     if wrong.any():
         raise IndexError(f"target {targets[wrong][0].item()} is out of range: from 0 to {logits.shape[-1] - 1}")
     # BEGIN SOLUTION 5.5: log of the sum of exponentials, less the target's logit; the mean over those that count
-    loss: Any = _CrossEntropy.apply(logits.flatten(0, -2), targets.flatten(), ignore_index, label_smoothing)
+    rows = logits.reshape(targets.numel(), logits.shape[-1])  # (M, V)
+    loss: Any = _CrossEntropy.apply(rows, targets.flatten(), ignore_index, label_smoothing)
     return loss
     # END SOLUTION
 
@@ -71,21 +73,21 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, targets: Tensor, ignore_index: int, smoothing: float) -> Tensor:
         counts = targets != ignore_index
         number = counts.sum().clamp(min=1)
-        targets = targets.where(counts, 0)[:, None].long()  # (M, 1)
+        targets = targets.where(counts, 0)[:, None]  # (M, 1)
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         top = wide.amax(-1, keepdim=True)  # (M, 1)
         exp = (wide - top).exp_()  # (M, V)
         total = exp.sum(-1, keepdim=True)
-        log_total = total.log().add_(top)  # (M, 1)
-        losses = log_total - (1 - smoothing) * wide.gather(-1, targets)
+        losses = total.log() - (1 - smoothing) * (wide.gather(-1, targets) - top)  # (M, 1)
         if smoothing:
-            losses -= smoothing * wide.mean(-1, keepdim=True)
-        scale = counts[:, None] / number  # (M, 1): each place's part in the mean
+            losses -= smoothing * (wide.mean(-1, keepdim=True) - top)
+        scale = counts[:, None].to(exp.dtype) / number  # (M, 1): each place's part in the mean
         ctx.save_for_backward(exp, total, targets, scale)
         ctx.smoothing, ctx.dtype = smoothing, logits.dtype
-        return (losses * scale).sum()
+        return losses[counts].sum() / number
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         exp, total, targets, scale = ctx.saved_tensors
         scale = scale * grads[0]
@@ -106,7 +108,10 @@ def perplexity(loss: float) -> float:
     50.0
     """
     # BEGIN SOLUTION 5.5: math.exp raises OverflowError above about 709
-    return math.exp(loss) if loss < 709 else math.inf
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
     # END SOLUTION
 
 
