@@ -15,14 +15,15 @@ from torch.optim.optimizer import ParamsT
 
 
 class AdamW(torch.optim.Optimizer):
-    """Adam with decoupled weight decay. In step t, from 1, for each parameter p with a gradient g:
+    """Adam with decoupled weight decay. In each step, for each parameter p with a gradient g:
 
         p = p - lr · weight_decay · p                          the decay, beside all that follows
         m = β1 · m + (1 - β1) · g                              a running mean of the gradients
         v = β2 · v + (1 - β2) · g²                             and of their squares
         p = p - lr · (m / (1 - β1ᵗ)) / (√(v / (1 - β2ᵗ)) + eps)
 
-    m and v begin at 0, and are divided by what that makes them too small by.
+    m and v begin at 0, and are divided by what that makes them too small by. t counts the steps in which p had a
+    gradient: 1 in the first of them.
 
     Args:
         params: parameters, or dictionaries of "params" and options of their own (groups).
@@ -60,7 +61,9 @@ class AdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take a step with the gradients that are there. Parameters without one stay, and so does their state.
+        """Take a step with the gradients that are there, and leave these as they are.
+
+        A parameter changes in place. Those without a gradient stay, and so does their state.
 
         Args:
             closure: makes the gradients, and gives the loss; is called first, with gradients tracked.
@@ -109,7 +112,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     Returns:
         Two groups for an optimizer, the decaying one first: {"params": [...], "weight_decay": ...}. Each parameter
-        that is trained is in one of them, once, a shared one too.
+        that is trained is in one of them, once, a shared one too; those of a group are in the order of
+        `model.parameters()`, since a saved state goes by the order.
 
     Raises:
         ValueError: `weight_decay` is negative.
