@@ -1,6 +1,7 @@
 """5.8 · Clipping: all gradients, as one long vector, are shortened to a length if they are longer."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -241,8 +242,9 @@ def test_formats_side_by_side(rng):
         p.grad = g.clone()
     check.close(norm_of(given, 1.5), expected, "the norm of bfloat16, float32, float64 and float16 together")
     for p, g in zip(given, drawn):
-        check.equal(str(p.grad.dtype), str(g.dtype), "the format of a gradient after clipping")
-        check.close(p.grad, g.double() * 1.5 / expected, f"a gradient in {g.dtype} after clipping", rtol=0.01)
+        got: Any = p.grad
+        check.equal(str(got.dtype), str(g.dtype), "the format of a gradient after clipping")
+        check.close(got, g.double() * 1.5 / expected, f"a gradient in {g.dtype} after clipping", rtol=0.01)
 
 
 @pytest.mark.parametrize("device", DEVICES)
