@@ -88,7 +88,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] - the decorator's
         exp, total, targets, scale = ctx.saved_tensors
         scale = scale * grads[0]
         grad = exp * (scale / total)

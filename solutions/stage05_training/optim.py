@@ -93,11 +93,12 @@ class AdamW(torch.optim.Optimizer):
     # BEGIN SOLUTION 5.6
     def _update(self, p: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         lr, (beta1, beta2), m, v = group["lr"], group["betas"], state["exp_avg"], state["exp_avg_sq"]
+        grad: Any = p.grad
         state["step"] += 1
         step = state["step"].item()
         p.mul_(1 - lr * group["weight_decay"])
-        m.lerp_(p.grad, 1 - beta1)
-        v.mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+        m.lerp_(grad, 1 - beta1)
+        v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         root = v.sqrt().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
         p.addcdiv_(m, root, value=-lr / (1 - beta1**step))
 

@@ -1,6 +1,7 @@
 """5.5 · Loss: how surprised a model is by what came, and what that is in other units."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def holds(logits, targets, expected=None, why="", rtol=1e-5, atol=5e-6, **kwargs
     check.with_call(probe, check.call_text(module.cross_entropy, (logits, targets), kwargs))
 
 
-def gradient_of(logits, targets, upstream=1.0, **kwargs):
+def gradient_of(logits, targets, upstream=1.0, **kwargs) -> Any:
     """The gradient by the logits that comes back."""
     x = logits.detach().clone().requires_grad_()
     (module.cross_entropy(x, targets, **kwargs) * upstream).backward()
