@@ -1,11 +1,13 @@
 """5.10 · Checkpoints: all that a run is, on disk, so that it can be stopped at any moment and go on as if it had not.
 
-A file is a line that says what it is, a line with the SHA-256 of all that follows, and then what `torch.save` writes.
+A file is a line that says what it is, `MAGIC`; a line with the SHA-256 of all that follows, 64 digits from 0 to f; and
+then what `torch.save` writes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import os
@@ -67,8 +69,8 @@ def save_checkpoint(path: StrPath, state: Mapping[str, Any]) -> None:
 def load_checkpoint(path: StrPath, map_location: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint that `save_checkpoint` wrote.
 
-    Nothing in the file is run: it holds data, and whatever else it might hold is refused, since to unpickle a file is to
-    run what its writer put there.
+    Nothing in the file is run: it holds data, and whatever else it might hold is refused, since to unpickle a file is
+    to run what its writer put there.
 
     Args:
         path: the file.
@@ -101,23 +103,23 @@ def capture(
     """Put together all that decides how a run goes on.
 
     Args:
-        model: its weights; those of a compiled model under the names that they have in the plain one.
+        model: its weights and buffers. `torch.compile` puts "_orig_mod." into the names of a module that it compiles,
+            be it the model or a part of it; they are kept under the names that they have without.
         optimizer, loader: their states, if given.
         more: what else is to be kept, such as step=500; with names other than those below.
 
     Returns:
         {"model": …, "optimizer": …, "loader": …, "random": …} and `more`, for `save_checkpoint`. "random" holds the
-        states of the generators of Python, NumPy and torch, on all its devices. They are copies: what the run does
-        next does not change them.
+        states of the generators of Python, NumPy and torch, and of torch's on all CUDA devices. All are copies: what
+        the run does next does not change them.
     """
-    # BEGIN SOLUTION 5.10: the states, copied; names without "_orig_mod."; random.getstate(), np.random, torch
-    weights = {name.replace("_orig_mod.", ""): value.detach().clone() for name, value in model.state_dict().items()}
-    state: dict[str, Any] = {"model": weights, "random": _random_states(), **more}
+    # BEGIN SOLUTION 5.10: the states; names without _orig_mod; random.getstate(), np.random, torch; a deep copy
+    state: dict[str, Any] = {"model": _weights(model), "random": _random_states(), **more}
     if optimizer is not None:
-        state["optimizer"] = _copied(optimizer.state_dict())
+        state["optimizer"] = optimizer.state_dict()
     if loader is not None:
-        state["loader"] = _copied(loader.state_dict())
-    return state
+        state["loader"] = loader.state_dict()
+    return copy.deepcopy(state)
     # END SOLUTION
 
 
@@ -126,52 +128,46 @@ def restore(
 ) -> None:
     """Put back what `capture` gave: a run that goes on from here goes on as the one that was captured.
 
+    The parameters are written into, and stay the objects that they are. The state stays as it is, whatever the run does
+    next: it can be put back again.
+
     Args:
         state: from `capture`, or from a file.
-        model: has the same parameters; compiled or not.
+        model: has the same parameters; compiled or not, as a whole or in parts.
         optimizer, loader: get their states, if given.
 
     Raises:
-        CheckpointError: names or shapes of weights do not fit the model (the first that does not, and both shapes, are
-            named), or a part that is to be restored is not in the state. Then nothing is changed.
+        CheckpointError: names or shapes of weights do not fit the model (the first that does not, in the order of the
+            model, and its shapes in both, are named), or a part that is to be restored is not in the state (it is
+            named). Then nothing is changed.
     """
     # BEGIN SOLUTION 5.10: compare names and shapes before anything is written; then each part, the random states last
-    wanted = {"optimizer": optimizer, "loader": loader}
-    for name in ("model", "random", *(name for name, part in wanted.items() if part is not None)):
+    parts = {name: part for name, part in (("optimizer", optimizer), ("loader", loader)) if part is not None}
+    for name in ("model", "random", *parts):
         if name not in state:
             raise CheckpointError(f"the checkpoint has no part {name!r}; it has {', '.join(map(repr, state))}")
-    own = {name.replace("_orig_mod.", ""): value for name, value in model.state_dict().items()}
-    for name in own.keys() | state["model"].keys():
-        here, there = (tuple(each[name].shape) if name in each else None for each in (own, state["model"]))
+    own, saved = _weights(model), state["model"]
+    for name in dict.fromkeys([*own, *saved]):
+        here, there = (tuple(each[name].shape) if name in each else "missing" for each in (own, saved))
         if here != there:
-            raise CheckpointError(
-                f"the checkpoint is of another model: {name} is {there or 'missing'} in it, and {here or 'missing'} "
-                "in the model"
-            )
+            raise CheckpointError(f"this is of another model: {name} is {there} in the checkpoint, {here} in the model")
     with torch.no_grad():
         for name, value in own.items():
-            value.copy_(state["model"][name])
-    for name, part in wanted.items():
-        if part is not None:
-            part.load_state_dict(_copied(state[name]))
+            value.copy_(saved[name])
+    for name, part in parts.items():
+        part.load_state_dict(copy.deepcopy(state[name]))
     _set_random_states(state["random"])
     # END SOLUTION
 
 
 # BEGIN SOLUTION 5.10
-def _copied(value: Any) -> Any:
-    """A deep copy, of tensors too."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {key: _copied(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_copied, value))
-    return value
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Weights and buffers themselves, by the names that they have in a model that is not compiled."""
+    return {name.replace("_orig_mod.", ""): value for name, value in model.state_dict().items()}
 
 
 def _random_states() -> dict[str, Any]:
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state()  # keys are an array, which a file of data only cannot hold
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
@@ -183,7 +179,7 @@ def _random_states() -> dict[str, Any]:
 def _set_random_states(states: Mapping[str, Any]) -> None:
     random.setstate(states["python"])
     kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states["torch"].cpu())
     if states["cuda"] and torch.cuda.device_count() == len(states["cuda"]):
         torch.cuda.set_rng_state_all([each.cpu() for each in states["cuda"]])
@@ -197,13 +193,19 @@ def checkpoint_path(folder: StrPath, step: int) -> Path:
     return Path(folder) / f"step-{step:08d}.ckpt"
 
 
+def checkpoints(folder: StrPath) -> list[Path]:
+    """The checkpoints in a folder, from the oldest to the newest by the numbers of their steps. (Given.)"""
+    steps = {path: path.stem.removeprefix("step-") for path in Path(folder).glob("step-*.ckpt")}
+    return sorted((path for path in steps if steps[path].isdecimal()), key=lambda path: int(steps[path]))
+
+
 def latest_checkpoint(folder: StrPath) -> tuple[Path, dict[str, Any]] | None:
     """Find the newest checkpoint that is whole, by the number of its step, and read it.
 
     Damaged ones are passed over. None if there is none, or no such folder.
     """
     # BEGIN SOLUTION 5.10: from the newest to the oldest; the first that can be read
-    for path in sorted(Path(folder).glob("step-*.ckpt"), reverse=True):
+    for path in reversed(checkpoints(folder)):
         with contextlib.suppress(CheckpointError):
             return path, load_checkpoint(path)
     return None
@@ -212,5 +214,5 @@ def latest_checkpoint(folder: StrPath) -> tuple[Path, dict[str, Any]] | None:
 
 def prune_checkpoints(folder: StrPath, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints, by the number of their step. (Given.)"""
-    for path in sorted(Path(folder).glob("step-*.ckpt"))[:-keep]:
+    for path in checkpoints(folder)[:-keep]:
         path.unlink(missing_ok=True)

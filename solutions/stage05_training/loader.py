@@ -5,6 +5,7 @@ Letters: B items of a batch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,8 +25,9 @@ class Loader:
     """Hands out batches of a dataset, epoch after epoch, without end.
 
     In each epoch each item comes once, in an order of its own that follows from the seed and the number of the epoch
-    alone. What is left over when an epoch has too few items for a batch is left out. Worker processes, if any, read
-    ahead; which batches come, and in which order, does not depend on them.
+    alone: nothing is drawn from the generators of Python, NumPy and torch that others draw from. What is left over when
+    an epoch has too few items for a batch is left out. Worker processes, if any, read ahead; which batches come, and in
+    which order, does not depend on them.
 
     Args:
         dataset: has a length, and items by index.
@@ -73,12 +75,15 @@ class Loader:
     @property
     def batches(self) -> int:
         """How many batches an epoch has."""
-        # BEGIN SOLUTION 5.4
+        # BEGIN SOLUTION 5.4: only whole ones count
         return len(self.dataset) // self.batch_size  # type: ignore[arg-type] - it has a length
         # END SOLUTION
 
     def order(self, epoch: int) -> list[int]:
-        """Give the indices of all items, in the order in which they come in an epoch."""
+        """Give the indices of all items, in the order in which they come in an epoch.
+
+        Shuffled, each order is as likely as any other.
+        """
         # BEGIN SOLUTION 5.4: a permutation from a generator of its own, seeded with both numbers
         count = len(self.dataset)  # type: ignore[arg-type] - it has a length
         if not self.shuffle:
@@ -105,10 +110,12 @@ class Loader:
         """Read from where we are, here or with workers. (Given.)"""
         loader = DataLoader(
             self.dataset,
-            batch_sampler=_Indices(self),  # type: ignore[arg-type] - any iterable of lists of indices does
+            # A copy, since this object would hold itself by way of its source, and its workers would outlive their use.
+            batch_sampler=_Indices(copy.copy(self)),  # type: ignore[arg-type] - any iterable of lists of indices does
             num_workers=self.workers,
             prefetch_factor=self.prefetch if self.workers else None,
             collate_fn=self.collate,
+            generator=torch.Generator().manual_seed(self.seed),  # else it draws a number from the one of all others
         )
         return iter(loader)
 
@@ -127,7 +134,10 @@ class Loader:
         # END SOLUTION
 
     def state_dict(self) -> dict[str, int]:
-        """Say where the loader is: behind the last batch that was handed out."""
+        """Say where the loader is: behind the last batch that was handed out.
+
+        Whole numbers by their names, B as "batch_size" among them, which `load_state_dict` looks at.
+        """
         # BEGIN SOLUTION 5.4: what does it take to go on? not what workers have read ahead
         return {"seed": self.seed, "epoch": self.epoch, "batch": self.batch, "batch_size": self.batch_size}
         # END SOLUTION
@@ -158,4 +168,3 @@ class _Indices:
 
     def __iter__(self) -> Iterator[list[int]]:
         return self.loader.indices()
-
