@@ -235,21 +235,41 @@ def test_a_stretch(tmp_path):
         check.equal(named, [path, start, len(FEW) if stop is None else stop, 300], f"path, start, stop, V {what}")
 
 
-ENDS = [None, *range(-7, 8)]
+def sliced(folder, cases):
+    """Hold slices [a:b] of whole files and of stretches to what the same slices of a list give."""
+    path = file_of(folder, FEW)
+    for start, stop in [(0, None), (3, 8)]:
+        tokens, ids = module.TokenFile(path, start, stop), FEW[start:stop]
+        for a, b in cases:
+            got = tokens[a:b]
+            what = f"tokens[{'' if a is None else a}:{'' if b is None else b}] of TokenFile(path, {start}, {stop})"
+            check.equal(got.tolist(), ids[a:b], f"{what}, which holds {ids}")
+            check.equal(str(got.dtype), "torch.int64", f"the format of {what}")
 
 
-@pytest.mark.parametrize("start, stop", [(0, None), (3, 8)])
-def test_rules_for_slices(tmp_path, start, stop):
-    """Slices that are too long end with the stretch, negative numbers count from its end, some slices are empty."""
-    path = file_of(tmp_path, FEW)
-    tokens = module.TokenFile(path, start, stop)
-    ids = FEW[start:stop]
-    cases = sorted([(a, b) for a in ENDS for b in ENDS], key=lambda each: [str(one).lstrip("-") for one in each])
-    cases += [(-100, 100), (0, 1 << 40), (1 << 40, None), (2, 11), (4, 12)]
-    for a, b in cases:
-        got = tokens[a:b]
-        check.equal(got.tolist(), ids[a:b], f"tokens[{a}:{b}] of TokenFile(path, {start}, {stop}), which holds {ids}")
-        check.equal(str(got.dtype), "torch.int64", f"the format of tokens[{a}:{b}]")
+def test_slices_within(tmp_path):
+    """Slices go from a to before b; what is left out means the beginning, or the end, of the stretch."""
+    sliced(tmp_path, [(a, b) for a in range(6) for b in range(a + 1, 6)])
+    sliced(tmp_path, [(None, None), (None, 3), (0, None), (2, None), (4, None)])
+
+
+def test_slices_of_nothing(tmp_path):
+    """A slice that ends where it begins, or before, has no tokens."""
+    sliced(tmp_path, [(0, 0), (5, 5), (None, 0), (3, 3), (4, 1), (5, 0), (1, 0)])
+
+
+def test_slices_from_the_end(tmp_path):
+    """Negative numbers count from the end of the stretch."""
+    sliced(tmp_path, [(-1, None), (-3, None), (None, -2), (1, -1), (-4, -1), (-5, 5), (-2, 5), (-1, -3), (-2, 1)])
+
+
+def test_slices_that_are_too_long(tmp_path):
+    """A slice that is too long stops at the end of the stretch, or begins with it: it never leaves it."""
+    why = "Behind the stretch for training lies the one for validation."
+    tokens = module.TokenFile(file_of(tmp_path, FEW, name="long.tokens"), 3, 8)
+    check.equal(tokens[2:6].tolist(), FEW[5:8], f"tokens[2:6] of tokens 3 to 8 of {FEW}", why=why)
+    cases = [(0, 10), (2, 11), (4, 1 << 40), (9, None), (9, 12), (1 << 40, None), (7, 6)]
+    sliced(tmp_path, [*cases, (-10, None), (-11, 2), (-12, -10), (None, -12), (-100, 100)])
 
 
 def test_only_slices(tmp_path):
