@@ -86,6 +86,7 @@ def test_a_number_comes():
 # -- every step
 
 
+@pytest.mark.varied  # of a list as long as this, only a sum of its digits is kept
 def test_a_long_run():
     """Each of 2,000 steps has the rate that the formula says."""
     got = rates(range(2000), 30.0, 170, 1800, 3.0)
