@@ -82,6 +82,13 @@ def test_the_norm_of_what_is_short():
     check.close(norm_of(parameters([3.0], [[0.0, -4.0]]), 80.0), 5.0, "the norm of [3] and [[0, -4]], max_norm=80")
 
 
+def test_a_single_tensor():
+    """A single gradient is clipped like several."""
+    given = parameters([3.0, 0.0, -4.0])
+    check.close(norm_of(given, 1.0), 5.0, "the norm of [3, 0, -4], clipped to 1")
+    check.close(given[0].grad, [0.6, 0.0, -0.8], "the gradient then")
+
+
 def test_exactly_as_long():
     """Gradients that are exactly max_norm long stay."""
     first, second = clipped(parameters([6.0], [8.0]), 10.0)
