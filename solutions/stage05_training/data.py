@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stage01_tokenizer import Tokenizer, count_pretokens, encode_file, train_bpe_fast
+from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
+from stage01_tokenizer.parallel import encode_file
 
 from .batch import Batch
 from .collate import pack
