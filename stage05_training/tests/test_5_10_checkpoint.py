@@ -601,7 +601,7 @@ def test_captured_are_copies(rng):
     kept.append(3)
     drawn()
     for part in ("model", "optimizer", "loader", "random"):
-        same(dict(got[part]), dict(before[part]), f"[{part!r}], after three more steps")
+        same(got[part], before[part], f"[{part!r}], after three more steps")
     same(got["kept"], [1, 2], '["kept"], a list that grew afterwards')
 
 
@@ -681,7 +681,7 @@ def test_put_back_twice(rng):
         module.restore(state, *run.parts)
         got = run.steps(4)
         for part in ("model", "optimizer", "loader", "random"):
-            same(dict(state[part]), dict(before[part]), f"[{part!r}] of the state, after it was put back and 4 steps")
+            same(state[part], before[part], f"[{part!r}] of the state, after it was put back and 4 steps")
         check.equal(got, first, f"the losses of 4 steps, after the state was put back for the {time} time")
 
 
