@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from bootcamp import drawing, page
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from stage05_training.config import TrainConfig
     from stage05_training.data import Data
 
@@ -44,29 +42,41 @@ def training_report(
         ("tokens a second", f"{tokens / max(seconds, 1e-9):,.0f}"),
     ]
     if last is not None:
-        facts += [("validation loss, nats a token", f"{last:.3f}"), ("bits a byte", f"{looks[-1]['bits_per_byte']:.3f}")]
+        facts += [
+            ("validation loss, nats a token", f"{last:.3f}"),
+            ("bits a byte", f"{looks[-1]['bits_per_byte']:.3f}"),
+        ]
         if floor is not None:
             facts.append((f"above the floor of {floor:.3f}", f"{last / floor - 1:.1%}"))
-    sections = [page.facts(facts), page.section("How it went", page.paragraph(LOSS_TEXT if floor else LOSS_TEXT.split("The dashed")[0]), curves(steps, looks, floor))]
+    sections = [
+        page.facts(facts),
+        page.section(
+            "How it went",
+            page.paragraph(LOSS_TEXT if floor else LOSS_TEXT.split("The dashed")[0]),
+            curves(steps, looks, floor),
+        ),
+    ]
     if texts:
         sections.append(page.section("What it wrote on the way", page.paragraph(SAMPLES_TEXT), slider(texts)))
     if model is not None:
         sections.append(page.section("Where it looks", page.paragraph(ATTENTION_TEXT), attention_maps(model, data)))
     sections.append(page.section("How it was made", settings(config)))
-    sections.append(page.section("What to try next", advice(config, steps, last, floor), f'<pre class="cmd">{TRY}</pre>'))
+    sections.append(
+        page.section("What to try next", advice(config, steps, last, floor), f'<pre class="cmd">{TRY}</pre>')
+    )
     return page.page("A language model, trained", escape(about) + ".", sections, SCRIPT)
 
 
 KINDS = ("step", "evaluation", "samples")
 LOSS_TEXT = (
-    "The loss of each step, pale; its running mean; and, as points, the loss on whole texts that the model is not trained "
-    "on. The dashed line is the entropy of these texts: they come from a distribution that is known, and no model can do "
-    "better on average."
+    "The loss of each step, pale; its running mean; and, as points, the loss on whole texts that the model is not "
+    "trained on. The dashed line is the entropy of these texts: they come from a distribution that is known, and no "
+    "model can do better on average."
 )
 SAMPLES_TEXT = "Always from the same beginnings, and with the same draws. Move the dial."
 ATTENTION_TEXT = (
-    "The first tokens of a validation text: which place (row) looks at which (column), head by head, in the first and the "
-    "last layer. Rows add up to 1. A dark first column often means that a head has nothing to say."
+    "The first tokens of a validation text: which place (row) looks at which (column), head by head, in the first and "
+    "the last layer. Rows add up to 1. A dark first column often means that a head has nothing to say."
 )
 TRY = """python3 -m bootcamp train --max-lr 0.1            # far too high: what does the loss do?
 python3 -m bootcamp train --warmup 0 --placement post
@@ -95,12 +105,16 @@ def curves(steps: list[dict[str, Any]], looks: list[dict[str, Any]], floor: floa
     axes.plot(x, losses, color=drawing.PALE, linewidth=0.6, alpha=0.6)
     axes.plot(x, running_mean(losses), color=drawing.LINES[0], label="training")
     if looks:
-        axes.plot([e["step"] for e in looks], [e["loss"] for e in looks], "o-", color=drawing.LINES[1], label="validation")
+        axes.plot(
+            [e["step"] for e in looks], [e["loss"] for e in looks], "o-", color=drawing.LINES[1], label="validation"
+        )
     if floor is not None:
         axes.axhline(floor, color=drawing.LINES[2], linestyle="--", label=f"floor, {floor:.3f}")
     axes.set(xlabel="step", ylabel="loss, nats a token", yscale="log")
     low, high = min([*losses, floor or losses[0]]), max(losses)
-    axes.set_yticks(ticks := [tick for tick in TICKS if low * 0.9 <= tick <= high * 1.1], [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(
+        ticks := [tick for tick in TICKS if low * 0.9 <= tick <= high * 1.1], [f"{tick:g}" for tick in ticks]
+    )
     axes.minorticks_off()
     axes.legend()
     pictures = [f"<figure>{drawing.inline(figure, 'loss over the steps')}</figure>"]
@@ -157,7 +171,9 @@ def attention_maps(model: Any, data: Data) -> str:
     parts = []
     for number in sorted({0, len(weights) - 1}):
         heads = weights[number][0, :4].cpu()
-        figure = attention_grid(heads, words, titles=[f"layer {number}, head {head}" for head in range(len(heads))], columns=2)
+        figure = attention_grid(
+            heads, words, titles=[f"layer {number}, head {head}" for head in range(len(heads))], columns=2
+        )
         parts.append(f"<figure>{drawing.inline(figure, f'attention weights of layer {number}')}</figure>")
     return "\n".join(parts)
 
@@ -179,7 +195,9 @@ def advice(config: TrainConfig, steps: list[dict[str, Any]], last: float | None,
     if steps:
         losses = running_mean([each["loss"] for each in steps])
         if max(losses[len(losses) // 4 :], default=0.0) > 1.15 * losses[len(losses) // 4]:
-            found.append("The loss went up on the way: try a lower <code>--max-lr</code> or a longer <code>--warmup</code>.")
+            found.append(
+                "The loss went up on the way: try a lower <code>--max-lr</code> or a longer <code>--warmup</code>."
+            )
         late = losses[-max(len(losses) // 10, 1)]
         if losses[-1] < 0.97 * late:
             found.append("The loss was still falling at the end: more <code>--steps</code> will pay.")

@@ -6,20 +6,17 @@ import argparse
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bootcamp import course, progress, stages
 from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
-from bootcamp.screen import command, console, say
+from bootcamp.screen import console, say
 
 if TYPE_CHECKING:
     from stage05_training.config import TrainConfig
     from stage05_training.data import Data
     from stage05_training.trainer import TrainResult
-
-STORY_MODEL = {"context_length": 256, "d_model": 128, "n_layers": 4, "n_heads": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,14 +50,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--device", help="cpu, cuda or mps; the best there is")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="where everything goes")
+    run.add_argument(
+        "--upstream",
+        choices=("auto", "mine", "solutions"),
+        default="auto",
+        help="whose stages: yours where they are complete (auto), yours whatever they are, or the reference",
+    )
     run.add_argument("--fresh", action="store_true", help="begin anew; what is in the folder is kept beside it")
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train with the learner's own stages, or go on with it."""
-    stages.use_mine()
-    with_sentences(lambda: run(arguments))
-    return 0
+    whose(arguments.upstream)
+    result = with_sentences(lambda: run(arguments))
+    return 1 if result.stopped else 0
+
+
+def whose(upstream: str) -> None:
+    """Choose where each stage comes from, and say it."""
+    layout = {}
+    for stage in course.stages():
+        complete, why = progress.standing(stage)
+        if upstream == "mine" or not stage.reference.is_dir() or (upstream == "auto" and complete):
+            layout[stage.name] = stages.Source(str(stage.folder), "yours")
+        else:
+            layout[stage.name] = stages.Source(str(stage.reference), why)
+    stages.use(layout)
+    yours = [name for name, source in layout.items() if source.why == "yours"]
+    if upstream == "auto":
+        others = [f"{name} ({source.why})" for name, source in layout.items() if source.why != "yours"]
+        say(f"yours: {', '.join(yours) or 'none yet'}. The reference: {', '.join(others) or 'nothing'}.")
 
 
 def with_sentences(work: Callable[[], Any]) -> Any:
@@ -112,8 +131,9 @@ def prepared(corpus: Corpus, vocab_size: int, workers: int, steps: Any) -> Data:
 
 def configured(arguments: argparse.Namespace, vocab_size: int) -> TrainConfig:
     """What the options say."""
-    from stage04_block.config import GPTConfig
     from stage05_training.config import TrainConfig
+
+    from stage04_block.config import GPTConfig
 
     try:
         model = GPTConfig(
@@ -196,7 +216,7 @@ def trained(folder: Path, config: TrainConfig, data: Data, corpus: Corpus, devic
     if result.stopped:
         say(f"stopped after step {result.step:,} of {config.steps:,}, and saved: the same command goes on from there")
     elif result.loss is not None:
-        beside = f"; the floor is {floor:.4f}, {result.loss / floor - 1:.1%} below" if floor else ""
+        beside = f", {result.loss / floor - 1:.1%} above the floor of {floor:.4f}" if floor else ""
         say(f"validation loss {result.loss:.4f} nats a token{beside}")
     console.print(f"The report: {report.resolve().as_uri()}", soft_wrap=True)
     return result

@@ -29,7 +29,7 @@ METRICS = "metrics.jsonl"
 
 
 class RunLog:
-    """Used as `with RunLog(folder, config, start) as log`: what a run says on its way, and whether it was asked to stop.
+    """`with RunLog(folder, config, start) as log`: what a run says on its way, and whether it was asked to stop.
 
     A run that goes on from step `start` writes on behind what it had written up to there; lines of later steps, which
     are done anew, are dropped.
@@ -81,7 +81,9 @@ class RunLog:
         if self.stop_asked:
             raise KeyboardInterrupt
         self.stop_asked = True
-        self.console.print("stopping behind this step; once more stops at once, and loses what came after the last checkpoint")
+        self.console.print(
+            "stopping behind this step; once more stops at once, and loses what came after the last checkpoint"
+        )
 
     def step(self, step: int, result: StepResult, lr: float) -> None:
         """A step has been taken."""
@@ -89,8 +91,15 @@ class RunLog:
         seconds, self._before = now - self._before, now
         self._loss = result.loss if self._loss is None else 0.95 * self._loss + 0.05 * result.loss
         self._rate = result.tokens / seconds if not self._rate else 0.9 * self._rate + 0.1 * result.tokens / seconds
-        self._write("step", step, loss=result.loss, lr=lr, grad_norm=result.grad_norm, tokens=result.tokens,
-                    seconds=round(seconds, 5))
+        self._write(
+            "step",
+            step,
+            loss=result.loss,
+            lr=lr,
+            grad_norm=result.grad_norm,
+            tokens=result.tokens,
+            seconds=round(seconds, 5),
+        )
         facts = f"loss {self._loss:.3f}  lr {lr:.1e}  {self._rate:,.0f} tokens/s"
         self._bar.update(self._task, completed=step, facts=facts)
         if not self.console.is_terminal and (step % max(self.config.steps // 20, 1) == 0 or step == self.config.steps):
@@ -99,7 +108,9 @@ class RunLog:
     def evaluation(self, step: int, loss: float, bits_per_byte: float) -> None:
         """The model has been looked at with the validation texts."""
         self._write("evaluation", step, loss=loss, bits_per_byte=bits_per_byte)
-        self.console.print(f"step {step:,}: validation loss {loss:.4f}, {bits_per_byte:.4f} bits per byte", soft_wrap=True)
+        self.console.print(
+            f"step {step:,}: validation loss {loss:.4f}, {bits_per_byte:.4f} bits per byte", soft_wrap=True
+        )
 
     def samples(self, step: int, texts: list[str]) -> None:
         """The model has written."""

@@ -71,15 +71,15 @@ def evaluate(model: nn.Module, batches: Iterable[Batch]) -> Evaluation:
 
 
 def train(config: TrainConfig, data: Data, folder: Path, device: torch.device | str = "cpu") -> TrainResult:
-    """Train a model, or go on with training it: from the newest checkpoint in the folder that is whole, if there is one.
+    """Train a model, or go on with it: from the newest checkpoint in the folder that is whole, if there is one.
 
     A run that was stopped, in whatever way, and is started again with the same arguments ends with the same weights as
     one that was not stopped, to the bit, on a CPU and with the same number of threads.
 
     In each step: set the learning rate, take the batches from the loader, and call `accumulated_step`. After every
-    `evaluate_every` steps and after the last one, evaluate and write samples; after every `checkpoint_every` steps, after
-    the last one, and when somebody asks it to stop (Ctrl-C), save a checkpoint of model, optimizer, loader, random
-    states and step.
+    `evaluate_every` steps and after the last one, evaluate and write samples. After every `checkpoint_every` steps,
+    after the last one, and when somebody asks it to stop (Ctrl-C), save a checkpoint of model, optimizer, loader,
+    random states and step.
 
     Args:
         config: sizes, rates, intervals.
@@ -126,9 +126,7 @@ def train(config: TrainConfig, data: Data, folder: Path, device: torch.device | 
                 log.evaluation(step, loss, bits_per_byte(loss, tokens, data.validation_size(config)))
                 log.samples(step, write_samples(model, data.tokenizer, config, data.end_id))
             if step % config.checkpoint_every == 0 or last:
-                save_checkpoint(
-                    checkpoint_path(folder, step), capture(model, optimizer, loader, step=step, loss=loss)
-                )
+                save_checkpoint(checkpoint_path(folder, step), capture(model, optimizer, loader, step=step, loss=loss))
                 prune_checkpoints(folder, config.keep)
         # END SOLUTION
         log.end(step, stopped=step < config.steps)
