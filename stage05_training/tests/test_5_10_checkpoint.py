@@ -40,30 +40,42 @@ def draw(rng, *shape, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(rng.randrange(1 << 32)), dtype=dtype)
 
 
-def same(got: Any, expected: Any, what: str) -> None:
-    """Hold values to others, tensors to the last bit, and to their formats."""
+def differs(got: Any, expected: Any, at: str) -> str:
+    """Say where values differ from others, tensors in the last bit, or in their formats; '' if nowhere."""
     if isinstance(expected, torch.Tensor):
-        check.true(isinstance(got, torch.Tensor), f"{what} is a tensor", got=got)
-        check.equal([str(got.dtype), tuple(got.shape)], [str(expected.dtype), tuple(expected.shape)], f"{what}: format")
-        check.true(torch.equal(got.cpu(), expected.cpu()), f"{what} is the same to the last bit", got=got)
-    elif isinstance(expected, dict):
-        check.true(isinstance(got, dict), f"{what} is a dictionary", got=got)
-        check.equal(list(map(str, got)), list(map(str, expected)), f"{what}: its keys")
-        for key in expected:
-            same(got[key], expected[key], f"{what}[{key!r}]")
-    elif isinstance(expected, (list, tuple)):
-        check.true(type(got) is type(expected), f"{what} is a {type(expected).__name__}", got=got)
-        check.equal(len(got), len(expected), f"how many items {what} has")
-        for i, (one, other) in enumerate(zip(got, expected)):
-            same(one, other, f"{what}[{i}]")
-    else:
-        check.true(type(got) is type(expected), f"{what} is a {type(expected).__name__}", got=got)
-        check.equal(got, expected, what)
+        if not isinstance(got, torch.Tensor):
+            return f"{at} is a {type(got).__name__}, no tensor"
+        for which in ("dtype", "shape"):
+            if (one := getattr(got, which)) != (other := getattr(expected, which)):
+                return f"{at} has the {which} {one}, not {other}"
+        return "" if torch.equal(got.cpu(), expected.cpu()) else f"{at} has other numbers"
+    if not isinstance(got, dict if isinstance(expected, dict) else type(expected)):
+        return f"{at} is a {type(got).__name__}, no {type(expected).__name__}"
+    if isinstance(expected, dict):
+        if list(got) != list(expected):
+            return f"{at} has the keys {list(got)}, not {list(expected)}"
+        return next(filter(None, (differs(got[key], expected[key], f"{at}[{key!r}]") for key in expected)), "")
+    if isinstance(expected, (list, tuple)):
+        if len(got) != len(expected):
+            return f"{at} has {len(got)} items, not {len(expected)}"
+        return next(filter(None, (differs(*each, f"{at}[{i}]") for i, each in enumerate(zip(got, expected)))), "")
+    return "" if got == expected else f"{at} is {got!r}, not {expected!r}"
+
+
+def same(got: Any, expected: Any, what: str, why: str = "") -> None:
+    """Hold values to others, to the last bit. Only whether they are is remembered: how a state looks is left open."""
+    where = differs(got, expected, "it")
+    check.true(not where, f"as it should be, to the last bit: {what}", got=where, why=why)
 
 
 def names(folder: Path) -> list[str]:
     """What is in a folder."""
     return sorted(os.listdir(folder))
+
+
+def alone(folder: Path, what: str, *expected: str, why: str = "") -> None:
+    """Hold a folder to have these files and no others, whatever name others have."""
+    check.true(names(folder) == sorted(expected), f"nothing else is in the folder {what}", got=names(folder), why=why)
 
 
 def a_file(rng, folder: Path, name: str = "run.ckpt", **more: Any) -> tuple[Path, dict[str, Any]]:
@@ -81,7 +93,7 @@ def test_there_and_back(tmp_path):
     state = {"model": {"weight": torch.tensor([[1.5, -2.0], [0.1, 4.0]])}, "step": 3, "loss": 0.25}
     module.save_checkpoint(tmp_path / "run.ckpt", state)
     same(module.load_checkpoint(tmp_path / "run.ckpt"), state, "what comes back")
-    check.equal(names(tmp_path), ["run.ckpt"], "what is in the folder")
+    alone(tmp_path, "after a checkpoint was written", "run.ckpt")
 
 
 def test_all_kinds_of_values(rng, tmp_path):
@@ -120,7 +132,7 @@ def test_written_over(rng, tmp_path):
         state = {"step": step, "weight": draw(rng, size, 5)}
         module.save_checkpoint(str(path), state)
         same(module.load_checkpoint(str(path)), state, f"what comes back from checkpoint {step} of one name")
-    check.equal(names(tmp_path), ["run.ckpt"], "what is in the folder after three checkpoints of one name")
+    alone(tmp_path, "after three checkpoints of one name", "run.ckpt")
 
 
 def test_what_a_file_is(rng, tmp_path):
@@ -215,7 +227,7 @@ def test_a_full_disk(rng, tmp_path):
         check.true(
             there, "the old file is there, and whole, after the disk was full in the middle of the new", why=WHOLE
         )
-        check.equal(names(tmp_path), ["run.ckpt"], "what is in the folder after that", why=TIDY)
+        alone(tmp_path, "after the disk was full", "run.ckpt", why=TIDY)
     with full_disk(500):
         check.raises(OSError, module.save_checkpoint, path, state)
     module.save_checkpoint(path, state)
@@ -230,7 +242,7 @@ def test_a_state_that_cannot_be_written(rng, tmp_path):
         check.true(fails(path, {"weight": draw(rng, 60, 50), "wrong": wrong}), "an error is raised")
         there = path.is_file() and path.read_bytes() == old
         check.true(there, "the old file is there, and whole, after a state that cannot be written", why=WHOLE)
-        check.equal(names(tmp_path), ["run.ckpt"], "what is in the folder after that", why=TIDY)
+        alone(tmp_path, "after a state that cannot be written", "run.ckpt", why=TIDY)
 
 
 def test_the_last_steps_fail(rng, tmp_path, monkeypatch):
@@ -250,7 +262,7 @@ def test_the_last_steps_fail(rng, tmp_path, monkeypatch):
         if not failed:  # it came by these functions in another way
             whole = "weight" in module.load_checkpoint(path)
         check.true(whole, f"the old file is there, and whole, if os.{steps[0]} fails", why=WHOLE)
-        check.equal(names(tmp_path), ["run.ckpt"], f"what is in the folder if os.{steps[0]} fails", why=TIDY)
+        alone(tmp_path, f"if os.{steps[0]} fails", "run.ckpt", why=TIDY)
 
 
 def test_the_name_is_taken_by_a_folder(rng, tmp_path):
@@ -260,14 +272,15 @@ def test_the_name_is_taken_by_a_folder(rng, tmp_path):
     taken.mkdir()
     (taken / "inside").write_text("kept")
     check.raises(OSError, module.save_checkpoint, taken, {"weight": draw(rng, 6, 5)})
-    check.equal([names(tmp_path), names(taken)], [["other.ckpt", "run.ckpt"], ["inside"]], "what is there", why=TIDY)
+    alone(taken, "that has the name", "inside")
+    alone(tmp_path, "after that", "other.ckpt", "run.ckpt", why=TIDY)
 
 
 def test_no_folder(rng, tmp_path):
     """If there is no such folder, it is an OSError, and none is made."""
     a_file(rng, tmp_path)
     check.raises(OSError, module.save_checkpoint, tmp_path / "none" / "run.ckpt", {"step": 1})
-    check.equal(names(tmp_path), ["run.ckpt"], "what is in the folder above")
+    alone(tmp_path, "above", "run.ckpt")
 
 
 class Watch:

@@ -44,6 +44,11 @@ def taken(loader: Any, count: int) -> list[Any]:
     return [next(loader) for _ in range(count)]
 
 
+def follow(got: Any, expected: Any, what: str) -> None:
+    """Hold batches in random order to others. Only whether they are the same is remembered, not which they are."""
+    check.true(got == expected, f"right: {what}", got=f"{got}, where {expected} should come")
+
+
 def place(loader: Any) -> tuple[Any, Any]:
     return loader.epoch, loader.batch
 
@@ -106,7 +111,7 @@ def test_read_when_asked_for():
     loader = made(items=items)
     check.equal(len(items.read), 0, "how many items are read before a batch is asked for")
     batches = taken(loader, 2)
-    check.equal(items.read, batches[0] + batches[1], "the items that are read for two batches")
+    follow(items.read, batches[0] + batches[1], "the items that are read for two batches")
 
 
 # -- an order of its own
@@ -116,14 +121,14 @@ def test_an_order_has_each_item_once():
     """The order of an epoch has each item once."""
     loader = made()
     for epoch in (0, 1, 2, 77):
-        check.equal(sorted(loader.order(epoch)), list(range(ITEMS)), f"the order of epoch {epoch}, sorted")
+        follow(sorted(loader.order(epoch)), list(range(ITEMS)), f"the order of epoch {epoch}, sorted")
 
 
 def test_an_epoch_has_no_item_twice():
     """In an epoch no item comes twice."""
     for epoch, batches in enumerate(several(8, 4)):
         items = [item for batch in batches for item in batch]
-        check.equal(len(set(items)), EACH * B, f"how many different items come in the 3 batches of 4 of epoch {epoch}")
+        follow(len(set(items)), EACH * B, f"how many different items come in the 3 batches of 4 of epoch {epoch}")
 
 
 def test_batches_follow_the_order():
@@ -132,7 +137,7 @@ def test_batches_follow_the_order():
     for epoch in range(4):
         order = loader.order(epoch)
         expected = [order[0:4], order[4:8], order[8:12]]
-        check.equal(taken(loader, EACH), expected, f"the batches of epoch {epoch}, which has the order {order}")
+        follow(taken(loader, EACH), expected, f"the batches of epoch {epoch}, which has the order {order}")
 
 
 def test_each_epoch_has_an_order_of_its_own():
@@ -156,8 +161,8 @@ def test_the_same_seed_gives_the_same_order(rng):
     seed = rng.randrange(1 << 31)
     one, other = made(seed), made(seed)
     last = other.order(6)
-    check.equal(taken(one, 8), taken(other, 8), "8 batches of two loaders with the same seed")
-    check.equal([one.order(6), other.order(6)], [last, last], "the order of epoch 6, asked for again and of the other")
+    follow(taken(one, 8), taken(other, 8), "8 batches of two loaders with the same seed")
+    follow([one.order(6), other.order(6)], [last, last], "the order of epoch 6, asked for again and of the other")
 
 
 def test_unshuffled_orders():
@@ -194,7 +199,7 @@ def test_generators_of_others_are_left_alone():
         same = all(np.array_equal(one, other) for one, other in zip(after, before[1]))
         check.true(same, "NumPy's generator is as it was", why=why)
         check.true(torch.equal(torch.get_rng_state(), before[2]), "torch's generator is as it was", why=why)
-    check.equal(found[0], found[1], "the batches and orders, after other seeds of the generators of others")
+    follow(found[0], found[1], "the batches and orders, after other seeds of the generators of others")
 
 
 # -- indices
@@ -205,7 +210,7 @@ def test_indices_go_on_without_end():
     loader = made()
     expected = [loader.order(epoch)[i * B : i * B + B] for epoch in range(3) for i in range(EACH)]
     indices = loader.indices()
-    check.equal([list(next(indices)) for _ in range(9)], expected, "the indices of 9 batches, 3 an epoch")
+    follow([list(next(indices)) for _ in range(9)], expected, "the indices of 9 batches, 3 an epoch")
 
 
 @pytest.mark.parametrize("before", [1, 2, 3, 4, 8])
@@ -216,20 +221,20 @@ def test_indices_begin_where_the_loader_is(before):
     taken(loader, before)
     indices = loader.indices()
     got = [list(next(indices)) for _ in range(7)]
-    check.equal(got, expected, f"the indices of 7 batches, after {before} were handed out")
+    follow(got, expected, f"the indices of 7 batches, after {before} were handed out")
 
 
 def test_who_asks_for_indices_moves_nothing():
     """Whoever asks for indices moves nothing: the loader is where it was, and others who ask begin there too."""
     loader, calm = made(), made()
-    check.equal(taken(loader, 2), taken(calm, 2), "two batches")
+    follow(taken(loader, 2), taken(calm, 2), "two batches of loaders with one seed")
     one = loader.indices()
     first = [list(next(one)) for _ in range(5)]
     check.equal(place(loader), (0, 2), "(epoch, batch) after indices of 5 batches to come were asked for", why=AHEAD)
-    check.equal(loader.state_dict(), calm.state_dict(), "state_dict() after that", why=AHEAD)
+    follow(loader.state_dict(), calm.state_dict(), "state_dict() after that")
     other = loader.indices()
-    check.equal([list(next(other)) for _ in range(5)], first, "the indices of the same 5 batches, asked for once more")
-    check.equal(taken(loader, 5), taken(calm, 5), "the next 5 batches after that")
+    follow([list(next(other)) for _ in range(5)], first, "the indices of the same 5 batches, asked for once more")
+    follow(taken(loader, 5), taken(calm, 5), "the next 5 batches after that")
 
 
 # -- stopped and gone on with
@@ -244,9 +249,9 @@ def test_goes_on_anywhere(before):
     second.load_state_dict(state)
     check.equal(place(second), (before // 3, before % 3), f"(epoch, batch) of a state behind {before} batches of 3")
     expected = taken(first, 8)
-    check.equal(taken(second, 8), expected, f"8 batches of a loader with a state from behind {before} batches")
-    check.equal(second.order(9), first.order(9), "the order of epoch 9")
-    check.equal(second.state_dict(), first.state_dict(), "state_dict() after that")
+    follow(taken(second, 8), expected, f"8 batches of a loader with a state from behind {before} batches")
+    follow(second.order(9), first.order(9), "the order of epoch 9")
+    follow(second.state_dict(), first.state_dict(), "state_dict() after that")
 
 
 def test_what_came_before_is_not_read():
@@ -256,7 +261,7 @@ def test_what_came_before_is_not_read():
     items = Reads(ITEMS)
     second = made(99, items=items)
     second.load_state_dict(first.state_dict())
-    check.equal(next(second), next(first), "the batch that comes next")
+    follow(next(second), next(first), "the batch that comes next")
     check.equal(len(items.read), B, "how many items are read for it", why="Find the place by its number.")
 
 
@@ -270,7 +275,7 @@ def test_a_running_loader_goes_on_elsewhere(before, after):
     taken(loader, after)
     loader.load_state_dict(state)
     what = f"6 batches of a loader that gets its state of {6 + after} batches ago"
-    check.equal(taken(loader, 6), expected, what)
+    follow(taken(loader, 6), expected, what)
 
 
 def test_later_epochs_are_whole():
@@ -281,7 +286,7 @@ def test_later_epochs_are_whole():
     next(second)
     got = [taken(second, EACH) for _ in range(2)]
     expected = [[order[0:4], order[4:8], order[8:12]] for order in (second.order(1), second.order(2))]
-    check.equal(got, expected, "the batches of the two epochs after the one in which it went on")
+    follow(got, expected, "the batches of the two epochs after the one in which it went on")
 
 
 def test_the_state_is_of_whole_numbers():
@@ -295,12 +300,12 @@ def test_the_state_is_of_whole_numbers():
     check.true(numbers, "state_dict() gives a dictionary of texts and whole numbers", got=state)
     kept = dict(state)
     expected = taken(loader, 4)
-    check.equal(state, kept, "a state, after 4 more batches")
+    follow(state, kept, "a state, after 4 more batches")
     other = made(12)
     other.load_state_dict(state)
-    check.equal(state, kept, "a state that was loaded")
-    check.equal(taken(other, 4), expected, "the next 4 batches, of the loader that it was loaded into")
-    check.equal(state, kept, "a state that was loaded, after 4 more batches")
+    follow(state, kept, "a state that was loaded")
+    follow(taken(other, 4), expected, "the next 4 batches, of the loader that it was loaded into")
+    follow(state, kept, "a state that was loaded, after 4 more batches")
 
 
 def test_batches_of_another_size():
@@ -310,7 +315,7 @@ def test_batches_of_another_size():
     taken(other, 3)
     check.raises(ValueError, loader.load_state_dict, other.state_dict(), naming=[4, 6])
     order = loader.order(0)
-    check.equal(next(loader), order[8:12], "the third batch of the first epoch, after that")
+    follow(next(loader), order[8:12], "the third batch of the first epoch, after that")
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": -1}, {"prefetch": 0}, {"batch_size": 15}], ids=str)
@@ -343,13 +348,13 @@ def test_workers_change_nothing():
     with no_process_stays():
         loader = made(21, workers=2, prefetch=3)
         expected = taken(made(21), 12)
-        check.equal(taken(loader, 4), expected[:4], "the first 4 batches with two workers")
+        follow(taken(loader, 4), expected[:4], "the first 4 batches with two workers")
         check.equal(place(loader), (1, 1), "(epoch, batch) after 4 batches, 3 an epoch, with two workers", why=AHEAD)
         state = loader.state_dict()
-        check.equal(taken(loader, 4), expected[4:8], "the next 4 batches with two workers")
+        follow(taken(loader, 4), expected[4:8], "the next 4 batches with two workers")
         alone = made(22)
         alone.load_state_dict(state)
-        check.equal(taken(alone, 4), expected[4:8], "the same 4, of a loader without workers that got the state")
+        follow(taken(alone, 4), expected[4:8], "the same 4, of a loader without workers that got the state")
         loader.load_state_dict(state)
-        check.equal(taken(loader, 4), expected[4:8], "the same 4 again, of the one with workers that got its own state")
+        follow(taken(loader, 4), expected[4:8], "the same 4 again, of the one with workers that got its own state")
         del loader
