@@ -1,6 +1,7 @@
 """5.6 · AdamW: each parameter gets a step of its own size."""
 
 import copy
+import inspect
 import math
 from typing import Any
 
@@ -14,6 +15,12 @@ module = written("stage05_training.optim")
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 MEANS = "m and v begin at 0, so at first they are too small: m / (1 - β1ᵗ) and v / (1 - β2ᵗ) make up for that."
+
+# Optimizers tell torch's compiler to leave four of their methods alone. For that they import it when they are first
+# used, which takes seconds, and half a minute on a busy machine. Nothing is compiled here.
+for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+    _function = inspect.unwrap(getattr(torch.optim.Optimizer, _name))
+    _function.__dict__.setdefault("__dynamo_disable", _function)
 
 
 def numbers(rng, *shape, dtype=torch.float64):
@@ -35,7 +42,11 @@ def step(optimizer, grads):
     """Take a step with these gradients: pairs of a parameter and its gradient, or None."""
     for p, grad in grads:
         p.grad = None if grad is None else torch.as_tensor(grad).to(p).clone()
-    optimizer.step()
+    if type(optimizer) is torch.optim.AdamW:
+        with torch.no_grad():  # torch's own step, without its decorators, which import the compiler too
+            inspect.unwrap(torch.optim.AdamW.step)(optimizer)
+    else:
+        optimizer.step()
 
 
 def follow(start, grads, lr: Any = 1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
