@@ -349,8 +349,8 @@ def test_what_does_not_fit_is_refused(rng):
     logits, targets = numbers(rng, B, T, V), some(rng, B, T)
     holds(logits, targets)
     cross_entropy = module.cross_entropy
-    check.raises(ValueError, cross_entropy, logits, targets.T, naming=[(B, T), (T, B)])
-    check.raises(ValueError, cross_entropy, logits, targets[0], naming=[(B, T), (T,)])
+    check.raises(ValueError, cross_entropy, logits, targets.T, naming=[f"({B}, {T}", (T, B)])
+    check.raises(ValueError, cross_entropy, logits, targets[0], naming=[f"({B}, {T}", (T,)])
     check.raises(TypeError, cross_entropy, logits.long(), targets, naming=["int64"])
     check.raises(TypeError, cross_entropy, logits, targets.float(), naming=["float32"])
     for smoothing in (-0.1, 1.0, math.nan):
