@@ -233,6 +233,7 @@ def test_what_is_ignored_does_not_matter(rng):
     expected = exact(logits, targets)[0]
     logits[0, 2], logits[1, 0] = numbers(rng, V) * 1000, 7.0
     holds(logits, targets, expected)
+    holds(torch.tensor([[3.0], [5.0]]), torch.tensor([0, IGNORE]), 0.0, why="The only token there is comes for sure.")
 
 
 @pytest.mark.varied
