@@ -151,5 +151,6 @@ def _check_texts(sequences: Sequence[Sequence[int]]) -> None:
         raise ValueError("there must be one text at least; got none")
     for number, sequence in enumerate(sequences):
         if len(sequence) < 2:
-            raise ValueError(f"a text must have two ids at least, one to read and one to predict; text {number} has "
-                             f"{len(sequence)}")
+            raise ValueError(
+                f"a text must have two ids at least, one to read and one to predict; text {number} has {len(sequence)}"
+            )

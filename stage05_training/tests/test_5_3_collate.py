@@ -1,6 +1,7 @@
 """5.3 · Collating: texts of different lengths in one batch, and what must not come of it."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ IGNORE = -100
 def made(function, *args, **kwargs):
     """A batch, held to have integers in int64 for ids and targets, of one shape (B, T); what was given is unchanged."""
     batch = check.unchanged(function, *args, **kwargs)
-    tensors = [getattr(batch, name, None) for name in ("ids", "targets")]
+    tensors: list[Any] = [getattr(batch, name, None) for name in ("ids", "targets")]
     check.true(all(isinstance(each, torch.Tensor) for each in tensors), "ids and targets are tensors", got=batch)
     check.equal([str(each.dtype) for each in tensors], ["torch.int64"] * 2, "the formats of ids and targets")
     check.equal([each.dim() for each in tensors], [2, 2], "how many dimensions ids and targets have")
@@ -242,7 +243,7 @@ def whole(texts, length, pad_id=0):
     """The batch that pack makes, held to have all that belongs to it."""
     batch = made(module.pack, texts, length, pad_id)
     for name, kind, dims in [("positions", "torch.int64", 2), ("mask", "torch.bool", 4)]:
-        each = getattr(batch, name, None)
+        each: Any = getattr(batch, name, None)
         check.true(isinstance(each, torch.Tensor), f"the batch has {name}", got=each)
         check.equal([str(each.dtype), each.dim()], [kind, dims], f"format and number of dimensions of the {name}")
     return batch
