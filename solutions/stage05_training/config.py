@@ -54,7 +54,15 @@ class TrainConfig:
     prompts: tuple[str, ...] = ("", "Once upon a time")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "evaluate_every", "evaluate_rows", "checkpoint_every", "keep"):
+        for name in (
+            "steps",
+            "batch_size",
+            "accumulate",
+            "evaluate_every",
+            "evaluate_rows",
+            "checkpoint_every",
+            "keep",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("warmup", "weight_decay", "workers", "seed", "min_lr"):
