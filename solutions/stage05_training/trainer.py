@@ -78,8 +78,8 @@ def train(config: TrainConfig, data: Data, folder: Path, device: torch.device | 
 
     In each step: set the learning rate, take the batches from the loader, and call `accumulated_step`. After every
     `evaluate_every` steps and after the last one, evaluate and write samples. After every `checkpoint_every` steps,
-    after the last one, and when somebody asks it to stop (Ctrl-C), save a checkpoint of model, optimizer, loader,
-    random states and step.
+    after the last one, and when somebody asks it to stop (Ctrl-C), in whatever moment, save a checkpoint of model,
+    optimizer, loader, random states and step.
 
     Args:
         config: sizes, rates, intervals.
@@ -113,19 +113,20 @@ def train(config: TrainConfig, data: Data, folder: Path, device: torch.device | 
     with RunLog(folder, config, start=step) as log:
         # BEGIN SOLUTION 5.11: the loop
         model.train()
-        while step < config.steps and not log.stop_asked:
+        stopped = False
+        while step < config.steps and not stopped:
             for group in optimizer.param_groups:
                 group["lr"] = warmup_cosine(step, config.max_lr, config.warmup, config.steps, config.min_lr)
             batches = [next(loader).to(device) for _ in range(config.accumulate)]
             result = accumulated_step(model, optimizer, batches, config.max_norm or math.inf)
             step += 1
             log.step(step, result, lr=optimizer.param_groups[0]["lr"])
-            last = step == config.steps or log.stop_asked
             if step % config.evaluate_every == 0 or step == config.steps:
                 loss, tokens = evaluate(model, (batch.to(device) for batch in data.validation_batches(config)))
                 log.evaluation(step, loss, bits_per_byte(loss, tokens, data.validation_size(config)))
                 log.samples(step, write_samples(model, data.tokenizer, config, data.end_id))
-            if step % config.checkpoint_every == 0 or last:
+            stopped = log.stop_asked  # looked at once a round, behind what takes long
+            if step % config.checkpoint_every == 0 or step == config.steps or stopped:
                 save_checkpoint(checkpoint_path(folder, step), capture(model, optimizer, loader, step=step, loss=loss))
                 prune_checkpoints(folder, config.keep)
         # END SOLUTION

@@ -22,6 +22,7 @@ gpt_config = written("stage04_block.config")
 END = "<|endoftext|>"
 V, T = 257, 6
 NONE = -100
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 class Table(nn.Module):
@@ -170,22 +171,26 @@ def same(one, other, what):
     check.equal(differing, [], f"the weights that are not the same, to the bit, {what}")
 
 
-def stopping_at(monkeypatch, step):
-    """As if somebody pressed Ctrl-C in the middle of a step."""
-    plain = logs.RunLog.step
+def stopping_at(monkeypatch, step, during="step"):
+    """As if somebody pressed Ctrl-C in the middle of a step, or of an evaluation."""
+    plain = getattr(logs.RunLog, during)
 
-    def asked(self, number, *rest, **options):
-        plain(self, number, *rest, **options)
+    def asked(self, *args, **options):
+        plain(self, *args, **options)
+        number = args[0] if args else options["step"]
         if number == step:
             self.stop_asked = True
-        check.true(number < step + 5, f"the run ends behind step {step}, in which it was asked to stop")
+        if number == step + 5:
+            check.true(False, f"the run ends behind step {step}, in which it was asked to stop", got="it goes on")
 
-    monkeypatch.setattr(logs.RunLog, "step", asked)
+    monkeypatch.setattr(logs.RunLog, during, asked)
 
 
-def test_a_run(data, tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run(data, tmp_path, device):
     """Each step is logged; there are evaluations and checkpoints where the configuration says, and at the end."""
-    result = trainer.train(config_of(), data, tmp_path / "run")
+    result = trainer.train(config_of(), data, tmp_path / "run", device)
+    check.equal({each.device.type for each in result.model.parameters()}, {device}, "where the model is")
     check.equal(steps_of(tmp_path / "run", "step"), [1, 2, 3, 4, 5, 6, 7], "the steps that were logged")
     check.equal(steps_of(tmp_path / "run", "evaluation"), [3, 6, 7], "the steps behind which it evaluated (every 3)")
     check.equal(steps_of(tmp_path / "run", "samples"), [3, 6, 7], "the steps behind which it wrote samples (every 3)")
@@ -260,7 +265,9 @@ def test_stopped_and_gone_on_with(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         stopping_at(patched, 5)
         result = trainer.train(config, data, tmp_path / "run")
-    check.equal((result.step, result.stopped), (5, True), "step and stopped of the run that was asked to stop in step 5")
+    check.equal(
+        (result.step, result.stopped), (5, True), "step and stopped of the run that was asked to stop in step 5"
+    )
     newest = max(path.name for path in (tmp_path / "run").glob("*.ckpt"))
     check.equal(newest, "step-00000005.ckpt", "the newest checkpoint of the run that was stopped")
     again = trainer.train(config, data, tmp_path / "run")
@@ -284,6 +291,39 @@ def test_cut_off_and_gone_on_with(data, tmp_path):
     check.equal(steps_of(tmp_path / "run", "step"), [1, 2, 3, 4, 5, 6, 7], "the steps that were logged in all")
 
 
+def test_asked_to_stop_while_it_evaluates(data, tmp_path, monkeypatch):
+    """Whoever asks in the middle of an evaluation loses nothing: behind the last step that was taken it is saved."""
+    stopping_at(monkeypatch, 3, "evaluation")
+    result = trainer.train(config_of(evaluate_every=3, checkpoint_every=2), data, tmp_path / "run")
+    check.true(result.stopped, "the run was stopped")
+    newest = max((path.name for path in (tmp_path / "run").glob("*.ckpt")), default="none")
+    why = "Look at log.stop_asked once in a round, behind the evaluation."
+    check.equal(newest, f"step-{result.step:08d}.ckpt", "the newest checkpoint, beside the last step", why=why)
+
+
+def test_a_damaged_checkpoint(data, tmp_path):
+    """If the newest checkpoint is damaged, the run goes on from the one before it."""
+    config = config_of(dropout=0.3, keep=9)
+    whole = weights(trainer.train(config, data, tmp_path / "run"))
+    newest = tmp_path / "run" / "step-00000007.ckpt"
+    newest.write_bytes(newest.read_bytes()[:-9])
+    again = trainer.train(config, data, tmp_path / "run")
+    same(weights(again), whole, "when the checkpoint of step 7 was damaged, and that of step 6 was not")
+
+
+def test_a_checkpoint_of_another_model(data, tmp_path):
+    """A checkpoint of a model of other sizes is refused; a run of its own model goes on with it."""
+    from dataclasses import replace
+
+    config = config_of(steps=3)
+    trainer.train(config, data, tmp_path / "run")
+    wider = replace(config, model=replace(config.model, d_model=12))
+    check.raises(checkpoints.CheckpointError, trainer.train, wider, data, tmp_path / "run")
+    again = trainer.train(replace(config, steps=4), data, tmp_path / "run")
+    check.equal(steps_of(tmp_path / "run", "step"), [1, 2, 3, 4], "the steps of the run that goes on")
+    check.equal(again.step, 4, "its last step")
+
+
 def test_a_run_that_is_over(data, tmp_path):
     """Started again behind its end, a run takes no step, and gives what it gave."""
     config = config_of()
@@ -303,18 +343,19 @@ def test_evaluating_changes_nothing(data, tmp_path):
 
 def test_dropout_is_on_in_training(data, tmp_path):
     """The model is in train mode in each step, behind an evaluation too."""
+    from stage04_block import GPT
+
     seen = []
-    plain = trainer.accumulated_step
 
-    def looking(model, *rest, **options):
-        seen.append(all(part.training for part in model.modules()))
-        return plain(model, *rest, **options)
+    def looking(part, _):
+        if isinstance(part, GPT) and torch.is_grad_enabled():
+            seen.append(all(each.training for each in part.modules()))
 
-    with pytest.MonkeyPatch.context() as patched:
-        import sys
-
-        patched.setattr(sys.modules["stage05_training.trainer"], "accumulated_step", looking)
+    handle = nn.modules.module.register_module_forward_pre_hook(looking)
+    try:
         trainer.train(config_of(dropout=0.3), data, tmp_path / "run")
+    finally:
+        handle.remove()
     check.equal(seen, [True] * 7, "whether all parts of the model are in train mode, step by step")
 
 
@@ -333,7 +374,9 @@ def test_a_loss_that_is_none(data, tmp_path):
     trainer.train(config_of(steps=3, checkpoint_every=3, max_lr=0.01), data, tmp_path / "run")
     path = tmp_path / "run" / "step-00000003.ckpt"
     state = checkpoints.load_checkpoint(path)
-    state["model"]["embed.token.weight"].fill_(math.nan)
+    for each in state["model"].values():
+        if each.is_floating_point():
+            each.fill_(math.nan)
     checkpoints.save_checkpoint(path, state)
     before = path.read_bytes()
     check.raises(FloatingPointError, trainer.train, config, data, tmp_path / "run")
@@ -347,3 +390,4 @@ def test_a_vocabulary_that_is_not_the_models(data, tmp_path):
     config = config_of()
     other = replace(config, model=replace(config.model, vocab_size=300))
     check.raises(ValueError, trainer.train, other, data, tmp_path / "run", naming=[257, 300])
+    check.equal(trainer.train(config_of(steps=3), data, tmp_path / "run").step, 3, "the steps with the right one")

@@ -8,10 +8,10 @@ RESTORE = "        restore(state, model, optimizer, loader)\n"
 STEP = '        step, loss = state["step"], state["loss"]\n'
 RATE = 'group["lr"] = warmup_cosine(step, config.max_lr, config.warmup, config.steps, config.min_lr)\n'
 LOADED = "batches = [next(loader).to(device) for _ in range(config.accumulate)]"
-SAVE = (
-    "                save_checkpoint(checkpoint_path(folder, step), "
-    "capture(model, optimizer, loader, step=step, loss=loss))\n"
-)
+LOGGED = 'log.step(step, result, lr=optimizer.param_groups[0]["lr"])\n'
+LOOKED = "            stopped = log.stop_asked  # looked at once a round, behind what takes long\n"
+SAVED = "if step % config.checkpoint_every == 0 or step == config.steps or stopped:"
+FOUND = "    found = latest_checkpoint(folder)\n"
 
 MISTAKES = [
     Mistake(
@@ -137,31 +137,61 @@ MISTAKES = [
         "a run never goes on: it always begins anew",
         "latest_checkpoint(folder) finds where it was. Restore it before the loop.",
         "trainer.py",
-        (("    found = latest_checkpoint(folder)\n", "    found = None\n"),),
+        ((FOUND, "    found = None\n"),),
+    ),
+    Mistake(
+        "5.11",
+        "when the run goes on, dropout begins anew",
+        "The random states are part of the run: restore sets them, as long as nothing seeds or draws behind it.",
+        "trainer.py",
+        ((RESTORE, RESTORE + "        torch.manual_seed(config.seed)\n"),),
+    ),
+    Mistake(
+        "5.11",
+        "a damaged checkpoint ends the run, though there is one before it",
+        "latest_checkpoint(folder) gives the newest one that is whole, whatever stands behind it.",
+        "trainer.py",
+        (
+            (
+                FOUND,
+                "    from .checkpoint import checkpoints, load_checkpoint\n\n"
+                "    found = None\n"
+                "    for path in checkpoints(folder):\n"
+                "        found = path, load_checkpoint(path)\n",
+            ),
+        ),
     ),
     Mistake(
         "5.11",
         "what was asked to stop stops without a checkpoint",
         "Everything behind the last checkpoint is lost then. Save when log.stop_asked, too.",
         "trainer.py",
-        (("last = step == config.steps or log.stop_asked", "last = step == config.steps"),),
+        ((SAVED, SAVED.replace(" or stopped", "")),),
+    ),
+    Mistake(
+        "5.11",
+        "whoever asks to stop while the model is evaluated gets no checkpoint",
+        "An evaluation takes a while. Look at log.stop_asked once in a round, behind it: if the run ends, it is saved.",
+        "trainer.py",
+        (
+            ("while step < config.steps and not stopped:", "while step < config.steps and not log.stop_asked:"),
+            (LOOKED, ""),
+            (LOGGED, LOGGED + "            stopped = log.stop_asked\n"),
+        ),
     ),
     Mistake(
         "5.11",
         "nobody looks whether the run was asked to stop",
         "Ctrl-C sets log.stop_asked: look at it in each round.",
         "trainer.py",
-        (
-            ("while step < config.steps and not log.stop_asked:", "while step < config.steps:"),
-            ("last = step == config.steps or log.stop_asked", "last = step == config.steps"),
-        ),
+        ((LOOKED, ""),),
     ),
     Mistake(
         "5.11",
         "there is no checkpoint behind the last step",
         "The end need not be a multiple of checkpoint_every: save behind the last step too.",
         "trainer.py",
-        (("last = step == config.steps or log.stop_asked", "last = log.stop_asked"),),
+        ((SAVED, SAVED.replace(" or step == config.steps", "")),),
     ),
     Mistake(
         "5.11",
