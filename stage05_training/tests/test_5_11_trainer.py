@@ -189,17 +189,33 @@ def stopping_at(monkeypatch, step, during="step"):
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_run(data, tmp_path, device):
     """Each step is logged; there are evaluations and checkpoints where the configuration says, and at the end."""
-    result = trainer.train(config_of(), data, tmp_path / "run", device)
+    config = config_of(keep=3)
+    result = trainer.train(config, data, tmp_path / "run", device)
     check.equal({each.device.type for each in result.model.parameters()}, {device}, "where the model is")
     check.equal(steps_of(tmp_path / "run", "step"), [1, 2, 3, 4, 5, 6, 7], "the steps that were logged")
     check.equal(steps_of(tmp_path / "run", "evaluation"), [3, 6, 7], "the steps behind which it evaluated (every 3)")
     check.equal(steps_of(tmp_path / "run", "samples"), [3, 6, 7], "the steps behind which it wrote samples (every 3)")
     kept = sorted(path.name for path in (tmp_path / "run").glob("*.ckpt"))
-    expected = ["step-00000006.ckpt", "step-00000007.ckpt"]
-    check.equal(kept, expected, "the checkpoints that are kept (every 2, and at the end)")
+    expected = ["step-00000004.ckpt", "step-00000006.ckpt", "step-00000007.ckpt"]
+    check.equal(kept, expected, "the newest 3 checkpoints (every 2, and at the end)")
     check.equal((result.step, result.stopped), (7, False), "step and stopped of the result")
     last = lines(tmp_path / "run", "evaluation")[-1]["loss"]
     check.equal(result.loss, last, "the loss of the result, beside that of the last evaluation")
+
+
+def test_what_an_evaluation_finds(data, tmp_path):
+    """The loss is that on the texts for validation, the bits are those that each of their bytes takes."""
+    config = config_of(steps=3, prompts=("a", "", "cd"))
+    result = trainer.train(config, data, tmp_path / "run")
+    found = list(data.validation_batches(config))
+    expected = trainer.evaluate(result.model, found).loss
+    (got,) = lines(tmp_path / "run", "evaluation")
+    check.close(got["loss"], expected, "the loss behind step 3, beside evaluate on data.validation_batches")
+    counted = sum((each.targets != NONE).sum().item() for each in found)
+    bits = expected * counted / math.log(2) / data.validation_size(config)
+    check.close(got["bits_per_byte"], bits, "its bits per byte")
+    (texts,) = lines(tmp_path / "run", "samples")
+    check.equal(len(texts["texts"]), 3, "the number of samples for 3 prompts")
 
 
 def test_it_learns(data, tmp_path):

@@ -1,0 +1,124 @@
+"""From a text to what a run reads: a tokenizer, and its tokens on disk. (Given; nothing to write here.)"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
+from stage01_tokenizer.parallel import encode_file
+
+from .batch import Batch
+from .collate import pack
+from .config import TrainConfig
+from .token_file import TokenFile, split, write_tokens
+
+Tell = Callable[[str, int, int], None]  # is told what is being done, how much of it is, and how much there is
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run reads.
+
+    Attributes:
+        train, validation: tokens; no document is in both.
+        tokenizer: what the tokens are of.
+        end_id: the id behind each document.
+    """
+
+    train: TokenFile
+    validation: TokenFile
+    tokenizer: Tokenizer
+    end_id: int
+
+    @property
+    def vocab_size(self) -> int:
+        return self.train.vocab_size
+
+    @cached_property
+    def validation_documents(self) -> list[list[int]]:
+        """The first whole documents for validation, about a million tokens at most, each between two end_ids."""
+        ids = self.validation[: 1 << 20].tolist()
+        documents, begin = [], 0
+        for place, id in enumerate(ids):
+            if id == self.end_id:
+                documents.append([self.end_id, *ids[begin : place + 1]])
+                begin = place + 1
+        return documents or [[self.end_id, *ids]]
+
+    def some_documents(self, rows: int, length: int) -> list[list[int]]:
+        """The first documents for validation that fill about so many rows of so many tokens."""
+        chosen: list[list[int]] = []
+        room = rows * length
+        for document in self.validation_documents:
+            room -= len(document) - 1
+            if room < 0 and chosen:
+                break
+            chosen.append(document)
+        return chosen
+
+    def validation_batches(self, config: TrainConfig) -> Iterator[Batch]:
+        """Whole documents, packed into rows: the same ones each time, whatever the size of the batches."""
+        length = config.model.context_length
+        packed = pack(self.some_documents(config.evaluate_rows, length), length, self.end_id)
+        for start in range(0, len(packed.ids), config.batch_size):
+            rows = slice(start, start + config.batch_size)
+            yield Batch(*(None if each is None else each[rows] for each in packed))
+
+    def validation_size(self, config: TrainConfig) -> int:
+        """How many bytes of text `validation_batches` gives."""
+        return len(self.validation_text(config).encode("utf-8"))
+
+    def validation_text(self, config: TrainConfig) -> str:
+        """The text of what `validation_batches` gives."""
+        documents = self.some_documents(config.evaluate_rows, config.model.context_length)
+        return self.tokenizer.decode([id for document in documents for id in document[1:]])
+
+
+def prepare(
+    corpus: Path,
+    folder: Path,
+    vocab_size: int,
+    separator: str,
+    validation: float = 0.1,
+    workers: int = 1,
+    tell: Tell = lambda *_: None,
+) -> Data:
+    """Learn a tokenizer from a text, write its tokens, and cut them in two. What is there already is taken as it is.
+
+    Args:
+        corpus: a text file in UTF-8, with `separator` behind each document.
+        folder: where tokenizer and tokens are kept, under a name that says what they were made from.
+        vocab_size: of the tokenizer, at most: if there are no more pairs to merge, it has less.
+        separator: the special token that ends a document.
+        validation: the share that is kept for validation.
+        workers: how many processes count and encode.
+        tell: hears how far it is.
+
+    Raises:
+        ValueError: what the tokenizer, the token file or `split` refuse.
+    """
+    stat = corpus.stat()
+    asked = [str(corpus.resolve()), stat.st_size, stat.st_mtime_ns, vocab_size, separator]
+    name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+    tokens, kept = folder / f"{name}.tokens", folder / f"{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokens.is_file() and kept.is_file():
+        tokenizer = Tokenizer.load(kept)
+    else:
+        counts = count_pretokens(
+            corpus, [separator], workers, progress=lambda done: tell("counting", done, stat.st_size)
+        )
+        tell("learning", 0, 1)
+        vocab, merges = train_bpe_fast(counts, vocab_size, [separator])
+        tokenizer = Tokenizer(vocab, merges, [separator])
+        parts = encode_file(tokenizer, corpus, workers, lambda done: tell("encoding", done, stat.st_size))
+        write_tokens(tokens, parts, tokenizer.vocab_size)
+        tokenizer.save(kept)
+    (end_id,) = tokenizer.encode(separator)
+    train, held_out = split(TokenFile(tokens), validation, end_id)
+    return Data(train, held_out, tokenizer, end_id)
