@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 LOOKED_AT = 24  # tokens of a text whose attention is drawn
 
 
-def training_report(
-    folder: Path, config: TrainConfig, data: Data, about: str, floor: float | None = None, model: Any = None
-) -> str:
-    """Write the page from what a run has left in its folder.
+def training_sections(
+    folder: Path, config: TrainConfig, data: Data, floor: float | None = None, model: Any = None
+) -> list[str]:
+    """Write the sections of a page from what a run has left in its folder.
 
     Args:
         folder: of the run; its metrics are read.
         config, data: of the run.
-        about: what it was trained on, in words.
         floor: the loss, in nats per token of the validation texts, that no model can beat; None if nobody knows it.
         model: the model as it is now, whose attention is drawn; None leaves that out.
     """
@@ -64,7 +63,7 @@ def training_report(
     sections.append(
         page.section("What to try next", advice(config, steps, last, floor), f'<pre class="cmd">{TRY}</pre>')
     )
-    return page.page("A language model, trained", escape(about) + ".", sections, SCRIPT)
+    return sections
 
 
 KINDS = ("step", "evaluation", "samples")
@@ -139,19 +138,8 @@ TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 
 
 def slider(texts: list[dict[str, Any]]) -> str:
     """The samples of each evaluation, with a slider to choose."""
-    last = len(texts) - 1
-    labels = [f"{each['step']:,}" for each in texts]
-    versions = [
-        f"<div{'' if number == last else ' hidden'}>"
-        + "".join(f'<div class="text sample">{escape(text)}</div>' for text in each["texts"])
-        + "</div>"
-        for number, each in enumerate(texts)
-    ]
-    return (
-        f'<label for="dial">after step <output id="label">{labels[last]}</output></label>'
-        f'<input id="dial" type="range" min="0" max="{last}" value="{last}" data-labels="{escape(json.dumps(labels))}">'
-        f'<div id="versions">{"".join(versions)}</div>'
-    )
+    versions = ["".join(f'<div class="text sample">{escape(text)}</div>' for text in each["texts"]) for each in texts]
+    return page.dial("after step", [f"{each['step']:,}" for each in texts], versions)
 
 
 def attention_maps(model: Any, data: Data) -> str:
@@ -212,12 +200,3 @@ def advice(config: TrainConfig, steps: list[dict[str, Any]], last: float | None,
     if last is not None and floor is not None:
         found.append(f"What is left to the floor is {last - floor:.3f} nats a token.")
     return f"<ul>{''.join(f'<li>{each}</li>' for each in found)}</ul>" if found else ""
-
-
-SCRIPT = """
-const dial = document.getElementById("dial"), labels = dial && JSON.parse(dial.dataset.labels);
-if (dial) dial.addEventListener("input", () => {
-  document.getElementById("label").textContent = labels[dial.value];
-  [...document.getElementById("versions").children].forEach((each, i) => { each.hidden = i != dial.value; });
-});
-"""

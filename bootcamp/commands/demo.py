@@ -1,4 +1,4 @@
-"""`demo`: the destination, built with the reference: corpus → pre-token counts → BPE → ids → one page to look at."""
+"""`demo`: the destination, built with the reference: corpus → BPE → tokens → a trained model → one page to look at."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from bootcamp import course, progress, stages
-from bootcamp.corpus import SEPARATOR, open_corpus
+from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
 from bootcamp.screen import console, say
 
+if TYPE_CHECKING:
+    from stage01_tokenizer import Tokenizer
+
 DEFAULT_SIZE = 16_000_000  # bytes of stories
+STEPS = 2_000  # of training
+ENOUGH = 20_000  # tokens: with less there is nothing to train on
+YOURS_TEXT = "All of this is what you write in stages 01 to 05. Look at other text, or train with your own code:"
+YOURS = """python3 -m bootcamp demo --corpus stdlib --vocab-size 32000
+python3 -m bootcamp train
+python3 -m bootcamp grade 1"""
 ENCODED = 8_000_000  # bytes of the corpus that are encoded for the report, at most
 
 
@@ -27,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=int, metavar="BYTES", help="take only so much of it")
     parser.add_argument("--vocab-size", type=int, metavar="N", help="1,024 for the stories, 8,192 for other text")
+    parser.add_argument("--steps", type=int, metavar="N", help="how long the model is trained; 0 leaves that out")
     parser.add_argument("--workers", type=int, metavar="N", help="how many processes count; as many as there are cores")
     parser.add_argument("--seed", type=int, default=0, help="which stories")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the report goes")
@@ -38,7 +50,8 @@ def demo(arguments: argparse.Namespace) -> int:
     if not course.SOLUTIONS.is_dir():
         raise course.CourseError("the demo is built with the reference, and this copy of the course has no solutions/")
     stages.use_reference()
-    from bootcamp.tokenizer_report import tokenizer_report
+    from bootcamp import page
+    from bootcamp.tokenizer_report import tokenizer_sections
     from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
 
     workers = arguments.workers if arguments.workers is not None else os.cpu_count() or 1
@@ -66,20 +79,43 @@ def demo(arguments: argparse.Namespace) -> int:
                 same = tokenizer.decode(ids) == sample
             if not same:
                 raise course.CourseError("decoding did not give the text back: a fault of the course; please report it")
-            with steps.step("drawing the report"):
-                page = tokenizer_report(corpus, tokenizer, sample, ids, steps.seconds)
+            sections = tokenizer_sections(corpus, tokenizer, sample, ids, steps.seconds)
     except ValueError as error:  # what the stages refuse: a vocabulary that is too small, say
         raise course.CourseError(str(error)) from None
     arguments.out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(arguments.out / "tokenizer.json")
+    count = STEPS if arguments.steps is None else arguments.steps
+    if count and len(ids) > ENOUGH:
+        sections = trained(arguments, corpus, tokenizer, workers, count) + sections
     report = arguments.out / "report.html"
-    progress.write_text(report, page)
+    sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))
+    progress.write_text(
+        report, page.page("A language model, from the text on", f"{escape(corpus.describe())}.", sections)
+    )
     say()
     say(f"{corpus.describe()}. {len(merges):,} merges; {len(sample.encode()) / len(ids):.2f} bytes a token.")
     console.print(f"The report: {report.resolve().as_uri()}", soft_wrap=True)
     if not arguments.no_open and sys.stdout.isatty() and _has_screen():
         webbrowser.open(report.resolve().as_uri())
     return 0
+
+
+def trained(arguments: argparse.Namespace, corpus: Corpus, tokenizer: Tokenizer, workers: int, count: int) -> list[str]:
+    """Train a small model with the tokenizer, and give the sections of the page that tell of it."""
+    from bootcamp.commands import train
+    from bootcamp.training_report import training_sections
+    from stage05_training import train as train_model
+    from stage05_training.data import prepare
+
+    share = min(max(400_000 / corpus.size, 0.005), 0.1)
+    folder = progress.FOLDER / "tokens"
+    data = prepare(corpus.path, folder, tokenizer.vocab_size, SEPARATOR, share, workers, tokenizer=tokenizer)
+    run = arguments.out / "run"
+    options = train.defaults(corpus=arguments.corpus, steps=count, warmup=min(50, count // 10), seed=arguments.seed)
+    config = train.configured(options, tokenizer.vocab_size)
+    train.begin(run, config, fresh=False)
+    result = train_model(config, data, run, train.best_device())
+    return training_sections(run, config, data, train.floor_of(corpus, data, config), result.model)
 
 
 def beginning(path: Path, size: int) -> str:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose stages: yours where they are complete (auto), yours whatever they are, or the reference",
     )
     run.add_argument("--fresh", action="store_true", help="begin anew; what is in the folder is kept beside it")
+
+
+def defaults(**changed: Any) -> argparse.Namespace:
+    """The options as they are if nobody gives any, but for these."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return argparse.Namespace(**(vars(parser.parse_args([])) | changed))
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -197,7 +205,8 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 def trained(folder: Path, config: TrainConfig, data: Data, corpus: Corpus, device: str | None) -> TrainResult:
     """Train, or go on, and write the report."""
-    from bootcamp.training_report import training_report
+    from bootcamp import page
+    from bootcamp.training_report import training_sections
     from stage04_block import parameter_count
     from stage05_training import train as train_model
 
@@ -207,12 +216,10 @@ def trained(folder: Path, config: TrainConfig, data: Data, corpus: Corpus, devic
         f"{parameter_count(config.model):,} parameters, on {device}."
     )
     result = train_model(config, data, folder, device)
-    floor = None
-    if corpus.floor is not None:
-        tokens = sum(batch.counted for batch in data.validation_batches(config))
-        floor = corpus.floor(data.validation_text(config), tokens)
+    floor = floor_of(corpus, data, config)
     report = folder / "report.html"
-    progress.write_text(report, training_report(folder, config, data, corpus.describe(), floor, result.model))
+    sections = training_sections(folder, config, data, floor, result.model)
+    progress.write_text(report, page.page("A language model, trained", f"{escape(corpus.describe())}.", sections))
     if result.stopped:
         say(f"stopped after step {result.step:,} of {config.steps:,}, and saved: the same command goes on from there")
     elif result.loss is not None:
@@ -220,6 +227,14 @@ def trained(folder: Path, config: TrainConfig, data: Data, corpus: Corpus, devic
         say(f"validation loss {result.loss:.4f} nats a token{beside}")
     console.print(f"The report: {report.resolve().as_uri()}", soft_wrap=True)
     return result
+
+
+def floor_of(corpus: Corpus, data: Data, config: TrainConfig) -> float | None:
+    """The loss on the validation texts that no model can beat, if anybody knows it."""
+    if corpus.floor is None:
+        return None
+    tokens = sum(batch.counted for batch in data.validation_batches(config))
+    return corpus.floor(data.validation_text(config), tokens)
 
 
 def best_device() -> str:
