@@ -87,6 +87,7 @@ def prepare(
     validation: float = 0.1,
     workers: int = 1,
     tell: Tell = lambda *_: None,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """Learn a tokenizer from a text, write its tokens, and cut them in two. What is there already is taken as it is.
 
@@ -98,24 +99,27 @@ def prepare(
         validation: the share that is kept for validation.
         workers: how many processes count and encode.
         tell: hears how far it is.
+        tokenizer: is taken as it is, if given, and none is learned.
 
     Raises:
         ValueError: what the tokenizer, the token file or `split` refuse.
     """
     stat = corpus.stat()
-    asked = [str(corpus.resolve()), stat.st_size, stat.st_mtime_ns, vocab_size, separator]
+    given = None if tokenizer is None else hashlib.sha256(repr(tokenizer.merges).encode()).hexdigest()
+    asked = [str(corpus.resolve()), stat.st_size, stat.st_mtime_ns, vocab_size, separator, given]
     name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
     tokens, kept = folder / f"{name}.tokens", folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     if tokens.is_file() and kept.is_file():
         tokenizer = Tokenizer.load(kept)
     else:
-        counts = count_pretokens(
-            corpus, [separator], workers, progress=lambda done: tell("counting", done, stat.st_size)
-        )
-        tell("learning", 0, 1)
-        vocab, merges = train_bpe_fast(counts, vocab_size, [separator])
-        tokenizer = Tokenizer(vocab, merges, [separator])
+        if tokenizer is None:
+            counts = count_pretokens(
+                corpus, [separator], workers, progress=lambda done: tell("counting", done, stat.st_size)
+            )
+            tell("learning", 0, 1)
+            vocab, merges = train_bpe_fast(counts, vocab_size, [separator])
+            tokenizer = Tokenizer(vocab, merges, [separator])
         parts = encode_file(tokenizer, corpus, workers, lambda done: tell("encoding", done, stat.st_size))
         write_tokens(tokens, parts, tokenizer.vocab_size)
         tokenizer.save(kept)

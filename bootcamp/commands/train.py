@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bootcamp import course, progress, stages
 from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
 from bootcamp.screen import console, say
+from bootcamp.steps import Steps
 
 if TYPE_CHECKING:
     from stage05_training.config import TrainConfig
@@ -102,8 +103,6 @@ def with_sentences(work: Callable[[], Any]) -> Any:
 
 def run(arguments: argparse.Namespace) -> TrainResult:
     """From a text to a report."""
-    from bootcamp.commands.demo import Steps
-
     folder: Path = arguments.out
     if folder.exists() and not folder.is_dir():
         raise course.CourseError(f"{folder} is a file; --out takes a folder")
@@ -120,7 +119,7 @@ def run(arguments: argparse.Namespace) -> TrainResult:
     return trained(folder, config, data, corpus, arguments.device)
 
 
-def prepared(corpus: Corpus, vocab_size: int, workers: int, steps: Any) -> Data:
+def prepared(corpus: Corpus, vocab_size: int, workers: int, steps: Steps) -> Data:
     """The tokenizer and the tokens of a corpus, made once."""
     from stage05_training.data import prepare
 
@@ -139,9 +138,8 @@ def prepared(corpus: Corpus, vocab_size: int, workers: int, steps: Any) -> Data:
 
 def configured(arguments: argparse.Namespace, vocab_size: int) -> TrainConfig:
     """What the options say."""
-    from stage05_training.config import TrainConfig
-
     from stage04_block.config import GPTConfig
+    from stage05_training.config import TrainConfig
 
     try:
         model = GPTConfig(
