@@ -96,7 +96,6 @@ def collating(repeats: int) -> tuple[dict[str, Times], dict[str, float]]:
     from stage04_block import GPT
     from stage04_block.config import GPTConfig
     from stage05_training import bucket_by_length, cross_entropy, pack, pad_batch
-    from stage05_training.batch import Batch
 
     draw = random.Random(0)
     texts = [[draw.randrange(500) for _ in range(draw.randrange(16, 200))] for _ in range(128)]
@@ -107,7 +106,7 @@ def collating(repeats: int) -> tuple[dict[str, Times], dict[str, float]]:
     ways = {
         "padded": [pad_batch(texts[start : start + 16]) for start in range(0, 128, 16)],
         "buckets": [pad_batch([texts[index] for index in bucket]) for bucket in buckets],
-        "packed": [Batch(*(None if each is None else each[part] for each in packed)) for part in rows],
+        "packed": [packed.rows(part) for part in rows],
     }
 
     def train(batches: list[Any]) -> None:

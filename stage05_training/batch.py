@@ -36,6 +36,12 @@ class Batch(NamedTuple):
         """The share of the places that are computed for nothing, from 0 to 1."""
         return 1.0 - self.counted / max(self.targets.numel(), 1)
 
+    def rows(self, part: slice) -> Batch:
+        """Some of the rows."""
+        mask = None if self.mask is None else self.mask[part]
+        positions = None if self.positions is None else self.positions[part]
+        return Batch(self.ids[part], self.targets[part], mask, positions)
+
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
         return Batch(*(None if each is None else each.to(device, non_blocking=True) for each in self))

@@ -66,8 +66,7 @@ class Data:
         length = config.model.context_length
         packed = pack(self.some_documents(config.evaluate_rows, length), length, self.end_id)
         for start in range(0, len(packed.ids), config.batch_size):
-            rows = slice(start, start + config.batch_size)
-            yield Batch(*(None if each is None else each[rows] for each in packed))
+            yield packed.rows(slice(start, start + config.batch_size))
 
     def validation_size(self, config: TrainConfig) -> int:
         """How many bytes of text `validation_batches` gives."""
