@@ -112,16 +112,18 @@ def prepare(
     if tokens.is_file() and kept.is_file():
         tokenizer = Tokenizer.load(kept)
     else:
-        if tokenizer is None:
-            counts = count_pretokens(
-                corpus, [separator], workers, progress=lambda done: tell("counting", done, stat.st_size)
-            )
-            tell("learning", 0, 1)
-            vocab, merges = train_bpe_fast(counts, vocab_size, [separator])
-            tokenizer = Tokenizer(vocab, merges, [separator])
+        tokenizer = tokenizer or _learned(corpus, vocab_size, separator, workers, tell)
         parts = encode_file(tokenizer, corpus, workers, lambda done: tell("encoding", done, stat.st_size))
         write_tokens(tokens, parts, tokenizer.vocab_size)
         tokenizer.save(kept)
     (end_id,) = tokenizer.encode(separator)
     train, held_out = split(TokenFile(tokens), validation, end_id)
     return Data(train, held_out, tokenizer, end_id)
+
+
+def _learned(corpus: Path, vocab_size: int, separator: str, workers: int, tell: Tell) -> Tokenizer:
+    size = corpus.stat().st_size
+    counts = count_pretokens(corpus, [separator], workers, progress=lambda done: tell("counting", done, size))
+    tell("learning", 0, 1)
+    vocab, merges = train_bpe_fast(counts, vocab_size, [separator])
+    return Tokenizer(vocab, merges, [separator])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,4 +44,5 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        return Batch(*(None if each is None else each.to(device, non_blocking=True) for each in self))
+        moved: Any = (None if each is None else each.to(device, non_blocking=True) for each in self)
+        return Batch(*moved)

@@ -91,4 +91,5 @@ class TrainConfig:
         if unknown:
             raise ValueError(f"there is no field {', '.join(sorted(unknown))}")
         model = GPTConfig.from_json(json.dumps(table.pop("model")))
-        return cls(model=model, **(table | {"prompts": tuple(table.get("prompts", cls.prompts))}))
+        table["prompts"] = tuple(table.get("prompts", cls.prompts))
+        return cls(model=model, **table)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from stage01_tokenizer import Tokenizer
-from stage04_block import GPT, generate
+from stage04_block import GPT
+from stage04_block.generate import generate
 
 from .config import TrainConfig
 
