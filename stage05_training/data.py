@@ -110,15 +110,15 @@ def prepare(
     tokens, kept = folder / f"{name}.tokens", folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     if tokens.is_file() and kept.is_file():
-        tokenizer = Tokenizer.load(kept)
+        made = Tokenizer.load(kept)
     else:
-        tokenizer = tokenizer or _learned(corpus, vocab_size, separator, workers, tell)
-        parts = encode_file(tokenizer, corpus, workers, lambda done: tell("encoding", done, stat.st_size))
-        write_tokens(tokens, parts, tokenizer.vocab_size)
-        tokenizer.save(kept)
-    (end_id,) = tokenizer.encode(separator)
+        made = _learned(corpus, vocab_size, separator, workers, tell) if tokenizer is None else tokenizer
+        parts = encode_file(made, corpus, workers, lambda done: tell("encoding", done, stat.st_size))
+        write_tokens(tokens, parts, made.vocab_size)
+        made.save(kept)
+    (end_id,) = made.encode(separator)
     train, held_out = split(TokenFile(tokens), validation, end_id)
-    return Data(train, held_out, tokenizer, end_id)
+    return Data(train, held_out, made, end_id)
 
 
 def _learned(corpus: Path, vocab_size: int, separator: str, workers: int, tell: Tell) -> Tokenizer:
