@@ -8,7 +8,7 @@ TOP_K = """\
 """
 BEFORE = "before = ordered.cumsum(-1) - ordered  # what stood before each: the one that crosses is kept"
 STEPS = "    for _ in range(max_new_tokens):\n        with _evaluating(model), torch.no_grad():"
-ALL_READ = "            self.cache is None or longest > window\n"
+ALL_READ = "if self.cache is None or longest > window:"
 MASK = 'mask = padding_mask(lengths, size, side="left") if int(lengths.min()) < size else None'
 
 MISTAKES = [
@@ -124,6 +124,6 @@ MISTAKES = [
         "With new_cache() made once, before the loop, and handed to each call, only the newest token of each text has to "
         "be read.",
         "generate.py",
-        ((ALL_READ, "            True\n"),),
+        ((ALL_READ, "if True:"),),
     ),
 ]
