@@ -193,7 +193,14 @@ def test_the_logits_of_gpt2(rng, sizes, heads):
     ids = tokens(rng, 3, all_sizes["context"], all_sizes["vocabulary"])
     model = loaded(weights, heads)
     expected = gpt2(weights, ids, heads or all_sizes["width"] // 64)
-    check.close(logits(model, ids), expected, f"the logits with {sizes or SIZES} and n_heads={heads}", rtol=1e-6)
+    why = (
+        "With 11 layers there is an h.1 and an h.10: does each tensor go to its own layer?"
+        if "11" in str(sizes)
+        else ""
+    )
+    check.close(
+        logits(model, ids), expected, f"the logits with {sizes or SIZES} and n_heads={heads}", rtol=1e-6, why=why
+    )
 
 
 @pytest.mark.varied
