@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import re
@@ -56,6 +57,18 @@ class Process:
             return self.lines.get(timeout=seconds)
         except queue.Empty:
             raise TimeoutError from None
+
+    def processor_time(self) -> tuple[float, bool]:
+        """The seconds of processor that the process has had, and whether it wants more just now.
+
+        Where the system does not tell, infinitely many, and no.
+        """
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii", errors="replace")
+            state, *fields = stat.rpartition(")")[2].split()
+            return (int(fields[10]) + int(fields[11])) / os.sysconf("SC_CLK_TCK"), state in "RD"
+        except (OSError, ValueError, AttributeError, IndexError):
+            return math.inf, False
 
     def end(self) -> int:
         """End the process and all that it started; give its exit code."""
