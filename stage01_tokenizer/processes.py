@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -79,7 +80,7 @@ def in_processes(
     under_way: deque[Future[Any]] = deque()
     try:
         for job in jobs:
-            under_way.append(pool.submit(_run, function, job))
+            under_way.append(pool.submit(_run, pickle.dumps((function, job))))
             if len(under_way) > 2 * workers:
                 yield result(under_way.popleft())
         while under_way:
@@ -92,7 +93,7 @@ def in_processes(
     finally:
         for future in under_way:
             future.cancel()
-        pool.shutdown()  # cancel_futures=True would wait for ever for a job that could not be sent to a process
+        pool.shutdown()
 
 
 _told: Any = None
@@ -104,7 +105,9 @@ def _begin_process(told: Any, given: tuple[Any, ...]) -> None:
     _told, _given = told, given
 
 
-def _run(function: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+def _run(sent: bytes) -> Any:
+    """Do a job. It comes pickled: a pool that cannot pickle one itself may wait for it for ever (CPython 3.11)."""
+    function, job = pickle.loads(sent)
     return function(*_given, *job, _tell)
 
 
