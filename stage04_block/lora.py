@@ -142,8 +142,8 @@ def add_lora(
 def merge_lora(model: nn.Module) -> nn.Module:
     """Add each product to the weight beside it, put the plain layers back, and give the model back.
 
-    Outputs stay the same, up to rounding, and cost what they cost before there were adapters. Everything is trained
-    again as it was made: `requires_grad` of all parameters is True.
+    Outputs stay the same, up to rounding, and cost what they cost before there were adapters. The parameters are the
+    objects that they were, with other numbers, and all are trained again: `requires_grad` is True.
     """
     # TODO 4.9: write the sum into the old layer, in place, and put it back
     raise NotImplementedError(
@@ -152,7 +152,7 @@ def merge_lora(model: nn.Module) -> nn.Module:
 
 
 def lora_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """Give what the adapters have learned, and nothing else: A and B by their full names, without gradients.
+    """Give what the adapters have learned, and nothing else: copies of A and B by their full names.
 
     >>> model = add_lora(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2)), rank=1)
     >>> {name: tuple(tensor.shape) for name, tensor in lora_state_dict(model).items()}

@@ -38,6 +38,7 @@ def graders() -> Iterator[dict[str, Grader]]:
 @pytest.mark.parametrize("stage, mistake", MISTAKES, ids=ids)
 def test_is_caught_and_called_by_its_own_name(graders, stage: course.Stage, mistake: mistakes.Mistake):
     known = graders[stage.name].signatures(stage.exercise(mistake.exercise))
+    assert mistake.edited((stage.reference / mistake.file).read_text(encoding="utf-8")), "its lines are there"
     assert any(test.outcome == "failed" for test in known[mistake]), "no test fails"
     found = mistakes.recognise(known[mistake], known)
     assert found == mistake, f"is taken for: {found and found.name}"

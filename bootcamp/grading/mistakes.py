@@ -22,6 +22,10 @@ from bootcamp.grading.observe import alike
 from bootcamp.grading.results import TestResult
 
 
+class NoSuchLine(ValueError):
+    """A mistake edits a line that the reference does not have, or has more than once."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One way to get an exercise wrong.
@@ -44,7 +48,7 @@ class Mistake:
         """Make the mistake in the text of the reference."""
         for right, wrong in self.edits:
             if source.count(right) != 1:
-                raise ValueError(
+                raise NoSuchLine(
                     f"mistake {self.exercise} {self.name!r}: {self.file} holds this {source.count(right)} times, "
                     f"not once: {right!r}"
                 )

@@ -34,7 +34,9 @@ from bootcamp.grading.written import Missing
 OUTPUT_LIMIT = 1_000_000  # characters that one test may print
 MEMORY_LIMIT = 4 << 30  # bytes that one test may take on top of what the process has
 HOLE = re.compile(r"^\d+\.\d+ ")  # how the message of a skeleton's NotImplementedError begins
-FORMATS = "Tensors of different number formats met in a product: bring all to one format first, with .to(…)."
+FORMATS = (
+    "Tensors of different number formats met in a product: bring all to one format, where they are made or with .to(…)."
+)
 EXPLAINED = {  # errors that say too little to those who see them for the first time
     r"bad escape \p": r"The pattern language of `re` is smaller; the package `regex` knows \p.",
     "to have the same dtype": FORMATS,

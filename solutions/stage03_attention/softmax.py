@@ -62,9 +62,9 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (shares,) = ctx.saved_tensors
-        weighed = grads[0] * shares
-        return weighed.sub_(shares * weighed.sum(ctx.dim, keepdim=True)).to(grads[0].dtype), None
+        (shares,), (grad,) = ctx.saved_tensors, grads
+        weighed = grad * shares
+        return weighed.sub_(shares * weighed.sum(ctx.dim, keepdim=True)).to(grad.dtype), None
 
 
 # END SOLUTION

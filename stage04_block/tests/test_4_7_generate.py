@@ -121,8 +121,8 @@ def test_top_p_is_enough():
 
 def test_temperature_comes_before_top_p():
     """What top_p adds up are the probabilities after the temperature."""
-    why = "At temperature 2 the shares are 0.4, 0.3, 0.2 and 0.1, and two of them are needed for 0.5."
-    holds(shares(4, 3, 0, 0), likely(16, 9, 4, 1), temperature=2.0, top_p=0.5, why=why)
+    why = "At temperature 1/2 the shares are 16, 9, 4 and 1 of 30: the first alone has more than 0.5."
+    holds(shares(1, 0, 0, 0), likely(4, 3, 2, 1), temperature=0.5, top_p=0.5, why=why)
 
 
 def test_top_k_comes_before_top_p():
@@ -608,9 +608,11 @@ def test_torchs_own_generator_is_left_alone():
     before = torch.get_rng_state()
     whole(saying(torch.zeros(50)), [[0], [1]], 3, generator=generator(1))
     whole(saying(torch.zeros(50)), [[0], [1]], 3, generator=[generator(1), generator(2)])
-    check.true(torch.equal(torch.get_rng_state(), before), "with a generator, torch's own is where it was")
+    check.true(torch.equal(torch.get_rng_state(), before), "with a generator, nothing is drawn from torch's own")
     whole(counting(), [[0], [1]], 3, temperature=0.0)
-    check.true(torch.equal(torch.get_rng_state(), before), "with temperature 0, torch's own is where it was")
+    check.true(
+        torch.equal(torch.get_rng_state(), before), "with temperature 0, nothing is drawn from torch's own generator"
+    )
 
 
 def test_greedy_draws_nothing():
@@ -619,7 +621,9 @@ def test_greedy_draws_nothing():
     before = given.get_state()
     got = whole(counting(), [[3], [1]], 3, temperature=0.0, generator=given)
     check.equal(got, [[3, 4, 5, 6], [1, 2, 3, 4]], "the texts with temperature 0 and a generator")
-    check.true(torch.equal(given.get_state(), before), "the generator is where it was")
+    check.true(
+        torch.equal(given.get_state(), before), "with temperature 0, nothing is drawn from the generator that was given"
+    )
 
 
 # -- how it is done

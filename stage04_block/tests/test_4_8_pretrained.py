@@ -193,7 +193,14 @@ def test_the_logits_of_gpt2(rng, sizes, heads):
     ids = tokens(rng, 3, all_sizes["context"], all_sizes["vocabulary"])
     model = loaded(weights, heads)
     expected = gpt2(weights, ids, heads or all_sizes["width"] // 64)
-    check.close(logits(model, ids), expected, f"the logits with {sizes or SIZES} and n_heads={heads}", rtol=1e-6)
+    why = (
+        "With 11 layers there is an h.1 and an h.10: does each tensor go to its own layer?"
+        if "11" in str(sizes)
+        else ""
+    )
+    check.close(
+        logits(model, ids), expected, f"the logits with {sizes or SIZES} and n_heads={heads}", rtol=1e-6, why=why
+    )
 
 
 @pytest.mark.varied
@@ -401,7 +408,7 @@ def test_what_was_read_is_written(rng, dtype):
     weights = published(rng, dtype)
     got = exported(loaded(weights))
     check.equal(sorted(got), sorted(weights), "the names that export_gpt2 gives")
-    for name, tensor in weights.items():
+    for name, tensor in sorted(weights.items()):
         identical(got[name], tensor, f"{name} of export_gpt2(load_gpt2(weights))")
 
 
@@ -458,9 +465,9 @@ def test_no_gradients_and_in_one_piece(rng):
     """Each tensor that is written lies in one piece, and has no gradient."""
     got = exported(own_model(rng))
     check.true(bool(got), "there are tensors", got=got)
-    scattered = [name for name, tensor in got.items() if not tensor.is_contiguous()]
+    scattered = sorted(name for name, tensor in got.items() if not tensor.is_contiguous())
     check.equal(sorted(scattered), [], "the tensors that are not contiguous")
-    traced = [name for name, tensor in got.items() if tensor.requires_grad]
+    traced = sorted(name for name, tensor in got.items() if tensor.requires_grad)
     check.equal(sorted(traced), [], "the tensors that have a gradient")
 
 
@@ -472,7 +479,7 @@ def test_tensors_of_their_own(rng):
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(1.0)
-    moved = [name for name, tensor in got.items() if not torch.equal(tensor, kept[name])]
+    moved = sorted(name for name, tensor in got.items() if not torch.equal(tensor, kept[name]))
     check.equal(sorted(moved), [], "the tensors that change when the model is trained on")
     before = [weight.detach().clone() for weight in model.parameters()]
     for tensor in got.values():
@@ -506,7 +513,7 @@ def test_a_file_of_safetensors(rng, tmp_path):
     kept = load_file(tmp_path / "own.safetensors")
     check.equal(sorted(kept), sorted(shapes(**SIZES)), "the names in the file")
     again = exported(module.load_gpt2(tmp_path / "own.safetensors", HEADS))
-    for name, tensor in weights.items():
+    for name, tensor in sorted(weights.items()):
         identical(again[name], tensor, f"{name}, written, read and written")
 
 

@@ -567,7 +567,11 @@ def test_loaded_into_another(rng):
     check.equal(trained, sorted(got), "the parameters that are trained after loading")
     for tensor in got.values():
         tensor.zero_()
-    check.close(outputs(other), outputs(one), "the outputs after the loaded tensors were emptied")
+    check.close(
+        outputs(other),
+        outputs(one),
+        "the outputs after the tensors that were loaded have been set to 0 (what is loaded is copied)",
+    )
 
 
 def test_loaded_and_read_again(rng):

@@ -7,8 +7,9 @@ TOP_K = """\
         wide = torch.full_like(wide, -torch.inf).scatter(-1, kept, wide.gather(-1, kept))
 """
 BEFORE = "before = ordered.cumsum(-1) - ordered  # what stood before each: the one that crosses is kept"
+OVER = "ordered.masked_fill(before >= top_p, 0.0)"
 STEPS = "    for _ in range(max_new_tokens):\n        with _evaluating(model), torch.no_grad():"
-ALL_READ = "            self.cache is None or longest > window\n"
+ALL_READ = "if self.cache is None or longest > window:"
 MASK = 'mask = padding_mask(lengths, size, side="left") if int(lengths.min()) < size else None'
 
 MISTAKES = [
@@ -32,7 +33,15 @@ MISTAKES = [
         "Without it the kept ones do not add up to top_p; and if the likeliest alone has more, nothing is left. Compare "
         "what stood *before* each token.",
         "generate.py",
-        ((BEFORE, "before = ordered.cumsum(-1)"),),
+        ((BEFORE, "before = ordered.cumsum(-1)"), (OVER, OVER.replace(">=", ">"))),
+    ),
+    Mistake(
+        "4.7",
+        "the token that crosses top_p is left out, unless it is the first",
+        "Without it the kept ones do not add up to top_p. Compare what stood *before* each token; then the first needs no "
+        "care of its own.",
+        "generate.py",
+        ((BEFORE, "before = ordered.cumsum(-1)\n        before[..., 0] = 0.0"), (OVER, OVER.replace(">=", ">"))),
     ),
     Mistake(
         "4.7",
@@ -124,6 +133,6 @@ MISTAKES = [
         "With new_cache() made once, before the loop, and handed to each call, only the newest token of each text has to "
         "be read.",
         "generate.py",
-        ((ALL_READ, "            True\n"),),
+        ((ALL_READ, "if True:"),),
     ),
 ]

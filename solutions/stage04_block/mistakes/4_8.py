@@ -16,6 +16,14 @@ MISTAKES = [
         "attn.c_proj.weight is (C, C) either way, so its shape does not tell; but like all matrices of GPT-2 it is "
         "multiplied from the right, x @ W, and torch.nn.Linear computes x @ Wᵀ.",
         "pretrained.py",
+        ((OUT, 'out = part["attn.c_proj.weight"]\n'),),
+    ),
+    Mistake(
+        "4.8",
+        "the square matrix behind attention is transposed neither on the way in nor on the way out",
+        "Read and written it is the same again, but GPT-2 multiplies it from the right, x @ W, and torch.nn.Linear computes "
+        "x @ Wᵀ: attn.c_proj.weight is (C, C) either way, so its shape does not tell.",
+        "pretrained.py",
         (
             (OUT, 'out = part["attn.c_proj.weight"]\n'),
             ('"attn.c_proj.weight": attention.out.mT,', '"attn.c_proj.weight": attention.out,'),
@@ -48,6 +56,13 @@ MISTAKES = [
                 "Projections(query, key, value, out, biases[1], biases[0], biases[2],",
             ),
         ),
+    ),
+    Mistake(
+        "4.8",
+        "query and key are swapped, and their biases are not",
+        "c_attn holds query, key and value, in this order, in its weight and in its bias.",
+        "pretrained.py",
+        ((QKV, QKV.replace("query, key, value =", "key, query, value =")),),
     ),
     Mistake(
         "4.8",

@@ -1,6 +1,6 @@
 # module: pretrained.py
 # exercise: 4.8
-# name: the square matrix behind attention is not transposed
+# name: the square matrix behind attention is transposed neither on the way in nor on the way out
 """GPT-2's tensors, one after the other."""
 
 import os
