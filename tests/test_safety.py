@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bootcamp import course
+from bootcamp.grading import grader
+from bootcamp.grading.process import Process
 
 WORDS, UTF8 = "stage01_tokenizer/words.py", "stage01_tokenizer/utf8.py"
 ENCODE = "        # TODO 1.1: look up each word of the text\n"
@@ -145,12 +150,6 @@ def test_changes_within_a_second_are_seen(written):
 
 def test_who_waits_for_a_processor_is_not_taken_for_an_endless_loop(monkeypatch, tmp_path: Path):
     """On a busy machine the clock goes on while a test does not; then what it has computed counts."""
-    import shutil
-
-    from bootcamp import course
-    from bootcamp.grading import grader
-    from bootcamp.grading.process import Process
-
     stage = course.stage_named("1")
     folder = tmp_path / stage.name
     shutil.copytree(stage.reference, folder)
