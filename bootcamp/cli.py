@@ -11,7 +11,7 @@ from bootcamp.course import CourseError
 
 def parser() -> argparse.ArgumentParser:
     """Declare every command."""
-    from bootcamp.commands import checkpoints, demo, grade, learn, maintain
+    from bootcamp.commands import checkpoints, demo, grade, learn, maintain, train
 
     top = argparse.ArgumentParser(
         prog="python -m bootcamp",
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     command("diff", learn, learn.diff, "the reference beside yours")
     command("solve", learn, learn.solve, "put the reference in place of yours, which is kept")
     command("reset", learn, learn.reset, "put the skeleton back in place of yours, which is kept")
+    command("train", train, train.train, "train a language model with what you wrote")
     command("demo", demo, demo.demo, "the destination, built with the reference, as one page to look at")
     command("checkpoints", checkpoints, checkpoints.checkpoints, "make the git tags that walk through the course")
     command("test", maintain, maintain.test, "the course's own tests")

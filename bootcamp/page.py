@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 STYLE = Path(__file__).with_suffix(".css")
 
 
-def page(title: str, lead: str, sections: Iterable[str], script: str = "") -> str:
+def page(title: str, lead: str, sections: Iterable[str]) -> str:
     """Put a page together from its sections."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -18,14 +19,35 @@ def page(title: str, lead: str, sections: Iterable[str], script: str = "") -> st
         f'<h1>{escape(title)}</h1>\n<p class="lead">{lead}</p>\n'
         + "\n".join(sections)
         + "\n</main>\n"
-        + (f"<script>{script}</script>\n" if script else "")
-        + "</body>\n</html>\n"
+        + f"<script>{DIALS}</script>\n</body>\n</html>\n"
     )
 
 
 def section(title: str, *parts: str) -> str:
     """A heading with what stands under it."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def dial(caption: str, labels: Sequence[str], versions: Sequence[str]) -> str:
+    """One of several versions, with a slider to choose; the last is shown first, and each has a label."""
+    last = len(versions) - 1
+    shown = "".join(f"<div{'' if number == last else ' hidden'}>{each}</div>" for number, each in enumerate(versions))
+    return (
+        f'<div class="dial"><label>{escape(caption)} <output>{escape(labels[last])}</output>'
+        f'<input type="range" min="0" max="{last}" value="{last}" data-labels="{escape(json.dumps(labels))}"></label>'
+        f"<div>{shown}</div></div>"
+    )
+
+
+DIALS = """
+for (const dial of document.querySelectorAll(".dial")) {
+  const slider = dial.querySelector("input"), labels = JSON.parse(slider.dataset.labels);
+  slider.addEventListener("input", () => {
+    dial.querySelector("output").textContent = labels[slider.value];
+    [...dial.lastElementChild.children].forEach((each, i) => { each.hidden = i != slider.value; });
+  });
+}
+"""
 
 
 def paragraph(html: str) -> str:

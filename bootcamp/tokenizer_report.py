@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,10 @@ SHOWN = 900  # characters of the text that is shown in colour
 MERGES = 1500  # how many merges are listed, at most
 
 
-def tokenizer_report(
+def tokenizer_sections(
     corpus: Corpus, tokenizer: Tokenizer, sample: str, ids: list[int], seconds: dict[str, float]
-) -> str:
-    """Write the page.
+) -> list[str]:
+    """Write the sections of a page.
 
     Args:
         corpus: what the tokenizer was learned from.
@@ -41,7 +40,7 @@ def tokenizer_report(
         facts.append(("nats a token: no model can predict this text better", f"{nats:.3f}"))
     facts += [(name, f"{taken:.1f} s") for name, taken in seconds.items()]
     shown = sample[:SHOWN].rpartition(" ")[0] or sample[:SHOWN]
-    sections = [
+    return [
         page.facts(facts),
         page.section(
             "A text, cut into its tokens",
@@ -70,14 +69,7 @@ def tokenizer_report(
             ),
             merge_list(tokenizer),
         ),
-        page.section(
-            "Make it yours",
-            page.paragraph("All of this is what you write in stage 01. Look at other text, or turn the dial further:"),
-            '<pre class="cmd">python3 -m bootcamp demo --corpus stdlib --vocab-size 32000\n'
-            "python3 -m bootcamp demo --corpus path/to/texts\npython3 -m bootcamp grade 1</pre>",
-        ),
     ]
-    return page.page("A tokenizer, learned from text", escape(corpus.describe()) + ".", sections, SCRIPT)
 
 
 def prefix(tokenizer: Tokenizer, merges: int) -> Tokenizer:
@@ -99,17 +91,11 @@ def dial(tokenizer: Tokenizer, text: str) -> str:
     for merges in sizes(tokenizer):
         smaller = prefix(tokenizer, merges)
         ids = smaller.encode(text)
-        hidden = "" if merges == len(tokenizer.merges) else " hidden"
-        versions.append(f'<div class="text"{hidden}>{coloured(smaller, ids)}</div>')
+        versions.append(f'<div class="text">{coloured(smaller, ids)}</div>')
         labels.append(
             f"{256 + merges + len(tokenizer.special_ids):,} tokens in the vocabulary, {len(ids):,} in this text"
         )
-    last = len(versions) - 1
-    return (
-        f'<label for="dial">the size of the vocabulary: <output id="label">{labels[last]}</output></label>'
-        f'<input id="dial" type="range" min="0" max="{last}" value="{last}" data-labels="{escape(json.dumps(labels))}">'
-        f'<div id="versions">{"".join(versions)}</div>'
-    )
+    return page.dial("the size of the vocabulary:", labels, versions)
 
 
 def coloured(tokenizer: Tokenizer, ids: list[int]) -> str:
@@ -168,12 +154,3 @@ def merge_list(tokenizer: Tokenizer) -> str:
         for number, (left, right) in enumerate(tokenizer.merges[:MERGES])
     )
     return f'<ol class="merges">{"".join(rows)}</ol>'
-
-
-SCRIPT = """
-const dial = document.getElementById("dial"), labels = JSON.parse(dial.dataset.labels);
-dial.addEventListener("input", () => {
-  document.getElementById("label").textContent = labels[dial.value];
-  [...document.getElementById("versions").children].forEach((each, i) => { each.hidden = i != dial.value; });
-});
-"""

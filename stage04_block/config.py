@@ -38,6 +38,7 @@ class GPTConfig:
         dropout: the share of zeros in training, behind the input, on attention weights and behind each sublayer.
         tie_weights: whether the output layer shares the table of the token embedding.
         init_std: the standard deviation of weights at the start.
+        embedding_std: that of the token table; None means `init_std`.
         norm_eps: what is added to the variance or mean square; None means 1e-5.
 
     Raises:
@@ -64,6 +65,7 @@ class GPTConfig:
     dropout: float = 0.0
     tie_weights: bool = True
     init_std: float = 0.02
+    embedding_std: float | None = None
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -85,9 +87,10 @@ class GPTConfig:
             )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be from 0 to less than 1; got {self.dropout}")
-        for name in ("init_std", "norm_eps"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"{name} must be between 0 and 1; got {getattr(self, name)}")
+        for name in ("init_std", "embedding_std", "norm_eps"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < 1.0:
+                raise ValueError(f"{name} must be between 0 and 1; got {value}")
 
     @property
     def head_dim(self) -> int:
@@ -103,6 +106,11 @@ class GPTConfig:
     def ff_width(self) -> int:
         """The width inside the feed-forward layers."""
         return hidden_width(self.d_model, self.activation) if self.d_ff is None else self.d_ff
+
+    @property
+    def table_std(self) -> float:
+        """The standard deviation of the token table at the start."""
+        return self.init_std if self.embedding_std is None else self.embedding_std
 
     def to_json(self) -> str:
         """Give all fields as a JSON object."""

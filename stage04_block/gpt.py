@@ -39,9 +39,10 @@ class GPT(nn.Module):
 
     The norm before the output is there with placement "pre" only; with "post" each block ends in one.
 
-    At the start all matrices and tables, T5's too, are drawn from N(0, init_std²); all biases are 0, and the gains of
-    the norms 1. The matrices that write into the stream, the last of each attention and each feed-forward layer, are
-    drawn from N(0, init_std² / 2L) with placement "pre": 2L such sums make the stream no wider than one of them would.
+    At the start all matrices and tables, T5's too, are drawn from N(0, init_std²), but for the token table, which is
+    drawn from N(0, table_std²), tied to the output or not; all biases are 0, and the gains of the norms 1. The matrices
+    that write into the stream, the last of each attention and each feed-forward layer, are drawn from
+    N(0, init_std² / 2L) with placement "pre": 2L such sums make the stream no wider than one of them would.
 
     Args:
         config: sizes and kinds.

@@ -30,7 +30,15 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
-LONG = ("test_static", "test_pictures", "test_checkpoints", "test_mistakes", "test_mutation", "test_graders")
+LONG = (
+    "test_static",
+    "test_destination",
+    "test_pictures",
+    "test_checkpoints",
+    "test_mistakes",
+    "test_mutation",
+    "test_graders",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,8 @@ from bootcamp import course
 
 
 def demo(out: Path, *words: str, code: int = 0) -> str:
-    """Run the demo, hold it to its exit code, and give what it said."""
+    """Run the demo, hold it to its exit code, and give what it said; without training, if nothing is said of it."""
+    words = words if "--steps" in words else (*words, "--steps", "0")
     command = [sys.executable, "-m", "bootcamp", "--as-is", "demo", "--no-open", "--out", str(out), *words]
     env = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "PYTHONUTF8": "1"}
     run = subprocess.run(command, cwd=course.ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300)
@@ -47,16 +48,23 @@ class Page(HTMLParser):
 
 def test_stories(tmp_path: Path):
     """The page opens by itself: all that it shows is in it."""
-    said = demo(tmp_path / "out", "--size", "300000", "--vocab-size", "400")
-    assert "report.html" in said and "143 merges" in said
+    said = demo(tmp_path / "out", "--size", "300000", "--vocab-size", "400", "--steps", "12")
+    assert "report.html" in said and "143 merges" in said and "validation loss" in said
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.asked == [] and page.open == []
     assert "<svg" in text and "<ol" in text and 'type="range"' in text
-    for words in ("A text, cut into its tokens", "The merges, in the order learned", "nats a token"):
+    for words in (
+        "How it went",
+        "What it wrote on the way",
+        "Where it looks",
+        "A text, cut into its tokens",
+        "The merges, in the order learned",
+        "nats a token",
+    ):
         assert words in text
     assert not (tmp_path / "out" / "report.html.tmp").exists()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "run", "tokenizer.json"]
 
 
 def test_the_same_tokenizer_each_time(tmp_path: Path):

@@ -1,23 +1,31 @@
-"""`demo`: the destination, built with the reference: corpus → pre-token counts → BPE → ids → one page to look at."""
+"""`demo`: the destination, built with the reference: corpus → BPE → tokens → a trained model → one page to look at."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-import time
 import webbrowser
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from html import escape
 from pathlib import Path
-
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from bootcamp import course, progress, stages
-from bootcamp.corpus import SEPARATOR, open_corpus
+from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
 from bootcamp.screen import console, say
+from bootcamp.steps import Steps
+
+if TYPE_CHECKING:
+    from stage01_tokenizer import Tokenizer
+    from stage05_training.trainer import TrainResult
 
 DEFAULT_SIZE = 16_000_000  # bytes of stories
+STEPS = 1_800  # of training
+ENOUGH = 20_000  # tokens: with less there is nothing to train on
+YOURS_TEXT = "All of this is what you write in stages 01 to 05. Look at other text, or train with your own code:"
+YOURS = """python3 -m bootcamp demo --corpus stdlib --vocab-size 32000
+python3 -m bootcamp train
+python3 -m bootcamp grade 1"""
 ENCODED = 8_000_000  # bytes of the corpus that are encoded for the report, at most
 
 
@@ -26,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corpus", default="stories", metavar="stories|stdlib|PATH", help="what to learn from: a text file or a folder"
     )
     parser.add_argument("--size", type=int, metavar="BYTES", help="take only so much of it")
-    parser.add_argument("--vocab-size", type=int, metavar="N", help="1,024 for the stories, 8,192 for other text")
+    parser.add_argument("--vocab-size", type=int, metavar="N", help="2,048 for the stories, 8,192 for other text")
+    parser.add_argument("--steps", type=int, metavar="N", help="how long the model is trained; 0 leaves that out")
     parser.add_argument("--workers", type=int, metavar="N", help="how many processes count; as many as there are cores")
     parser.add_argument("--seed", type=int, default=0, help="which stories")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the report goes")
@@ -38,7 +47,8 @@ def demo(arguments: argparse.Namespace) -> int:
     if not course.SOLUTIONS.is_dir():
         raise course.CourseError("the demo is built with the reference, and this copy of the course has no solutions/")
     stages.use_reference()
-    from bootcamp.tokenizer_report import tokenizer_report
+    from bootcamp import page
+    from bootcamp.tokenizer_report import tokenizer_sections
     from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
 
     workers = arguments.workers if arguments.workers is not None else os.cpu_count() or 1
@@ -47,7 +57,7 @@ def demo(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise course.CourseError(f"{arguments.out} is a file; --out takes the folder that the report goes into")
     kind = arguments.corpus if arguments.corpus in ("stories", "stdlib") else "text"
-    vocab_size = arguments.vocab_size if arguments.vocab_size is not None else 1024 if kind == "stories" else 8192
+    vocab_size = arguments.vocab_size if arguments.vocab_size is not None else 2048 if kind == "stories" else 8192
     size = arguments.size if arguments.size is not None else DEFAULT_SIZE if kind == "stories" else None
     try:
         with Steps() as steps:
@@ -66,20 +76,43 @@ def demo(arguments: argparse.Namespace) -> int:
                 same = tokenizer.decode(ids) == sample
             if not same:
                 raise course.CourseError("decoding did not give the text back: a fault of the course; please report it")
-            with steps.step("drawing the report"):
-                page = tokenizer_report(corpus, tokenizer, sample, ids, steps.seconds)
+            sections = tokenizer_sections(corpus, tokenizer, sample, ids, steps.seconds)
     except ValueError as error:  # what the stages refuse: a vocabulary that is too small, say
         raise course.CourseError(str(error)) from None
     arguments.out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(arguments.out / "tokenizer.json")
+    count, stopped = STEPS if arguments.steps is None else arguments.steps, False
+    if count and len(ids) > ENOUGH:
+        result, told = trained(arguments, corpus, tokenizer, workers, count)
+        sections, stopped = told + sections, result.stopped
     report = arguments.out / "report.html"
-    progress.write_text(report, page)
+    sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))
+    progress.write_text(
+        report, page.page("A language model, from the text on", f"{escape(corpus.describe())}.", sections)
+    )
     say()
     say(f"{corpus.describe()}. {len(merges):,} merges; {len(sample.encode()) / len(ids):.2f} bytes a token.")
     console.print(f"The report: {report.resolve().as_uri()}", soft_wrap=True)
     if not arguments.no_open and sys.stdout.isatty() and _has_screen():
         webbrowser.open(report.resolve().as_uri())
-    return 0
+    return int(stopped)
+
+
+def trained(
+    arguments: argparse.Namespace, corpus: Corpus, tokenizer: Tokenizer, workers: int, count: int
+) -> tuple[TrainResult, list[str]]:
+    """Train a small model with the tokenizer, and give the sections of the page that tell of it too."""
+    from bootcamp.commands import train
+    from stage05_training.data import prepare
+
+    share = min(max(400_000 / corpus.size, 0.005), 0.1)
+    folder = progress.FOLDER / "tokens"
+    data = prepare(corpus.path, folder, tokenizer.vocab_size, SEPARATOR, share, workers, tokenizer=tokenizer)
+    run = arguments.out / "run"
+    options = train.defaults(corpus=arguments.corpus, steps=count, warmup=min(50, count // 10), seed=arguments.seed)
+    config = train.configured(options, tokenizer.vocab_size)
+    train.begin(run, config, fresh=False)
+    return train.learned(run, config, data, corpus, device=None)
 
 
 def beginning(path: Path, size: int) -> str:
@@ -95,37 +128,3 @@ def beginning(path: Path, size: int) -> str:
 
 def _has_screen() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-class Steps:
-    """The steps of a long command, each with its progress and the time that it took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.bars = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> Steps:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Run a step; the function that it gives is told how much is done, and of how much."""
-        start = time.perf_counter()
-        task = self.bars.add_task(name, total=None)
-        yield lambda done, total: self.bars.update(task, completed=done, total=total)
-        taken = self.seconds[name] = time.perf_counter() - start
-        self.bars.update(task, completed=1, total=1)
-        if not console.is_terminal:
-            say(f"{taken:6.1f} s  {name}")

@@ -366,6 +366,14 @@ def test_what_writes_into_the_stream(rng, layers):
         holds_std(weight, 0.02 / math.sqrt(2 * layers), f"{name}, L = {layers}", why)
 
 
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "not tied"])
+def test_the_table_may_be_wider(rng, tied):
+    """With embedding_std, the token table has that standard deviation, and all else that of init_std."""
+    model = drawn_widely(rng, embedding_std=0.3, init_std=0.05, position="learned", tie_weights=tied)
+    for name, weight in matrices(model)[0].items():
+        holds_std(weight, 0.3 if name == "embed.token.weight" else 0.05, name)
+
+
 def test_what_writes_into_the_stream_in_post(rng):
     """With "post", what writes into the stream is drawn as all else: a norm comes behind each sum."""
     for name, weight in matrices(drawn_widely(rng, placement="post"))[1].items():

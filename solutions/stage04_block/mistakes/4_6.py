@@ -8,7 +8,7 @@ TIED = """\
 """
 BLOCKS = "nn.ModuleList(TransformerBlock(config, position) for _ in range(config.n_layers))"
 LAST = 'last = std / math.sqrt(2 * self.config.n_layers) if self.config.placement == "pre" else std'
-TABLE = "normal_(self.embed.token.weight, std, generator)"
+TABLE = "normal_(self.embed.token.weight, self.config.table_std, generator)"
 BIASES = """\
                     if layer.bias is not None:
                         layer.bias.zero_()
@@ -33,9 +33,16 @@ MISTAKES = [
         "4.6",
         "the table of the tokens starts at a standard deviation of 1",
         "torch.nn.Embedding draws from N(0, 1). Tied to the output, such a table gives logits as large as √C, and a "
-        "first loss far above ln V. Draw it from N(0, init_std²) as all others.",
+        "first loss far above ln V. Draw it from N(0, init_std²) as all others, or with embedding_std if that is given.",
         "gpt.py",
         ((TABLE, "normal_(self.embed.token.weight, 1.0, generator)"),),
+    ),
+    Mistake(
+        "4.6",
+        "the table of the tokens does not heed embedding_std",
+        "A configuration may ask for a wider table: draw it with config.table_std, which is init_std if nothing is said.",
+        "gpt.py",
+        ((TABLE, "normal_(self.embed.token.weight, std, generator)"),),
     ),
     Mistake(
         "4.6",

@@ -59,6 +59,7 @@ class GPT(nn.Module):
         for each in wide + narrow:
             each.copy_(numbers[place : place + each.numel()].view_as(each))
             place += each.numel()
+        self.embed.token.weight *= self.config.table_std / self.config.init_std
         for each in narrow:
             each *= less
         for attention, new in zip(attentions, news):

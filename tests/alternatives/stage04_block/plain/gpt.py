@@ -69,7 +69,7 @@ class GPT(nn.Module):
                 fill(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        fill(self.embed.token.weight)
+        fill(self.embed.token.weight).mul_(self.config.table_std / std)
         if self.config.position == "learned":
             fill(self.embed.position.weight)
         if self.config.position == "t5":
