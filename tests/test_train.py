@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -160,6 +161,16 @@ def test_what_it_cannot_use(tmp_path: Path, words: list[str], sentence: str):
     """One sentence, and no traceback."""
     said = train(tmp_path / "run", *words, code=2)
     assert sentence in said and "Traceback" not in said, said
+
+
+def test_a_full_disk_is_a_sentence():
+    from bootcamp.commands.train import with_sentences
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(course.CourseError, match="the disk is full; the checkpoints that are there are whole"):
+        with_sentences(full)
 
 
 def test_a_file_in_the_way_and_other_settings(whole: Path, tmp_path: Path):

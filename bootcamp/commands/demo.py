@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootcamp import course, progress, stages
+from bootcamp.commands.train import with_sentences
 from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
 from bootcamp.screen import console, say
 from bootcamp.steps import Steps
@@ -83,7 +84,7 @@ def demo(arguments: argparse.Namespace) -> int:
     tokenizer.save(arguments.out / "tokenizer.json")
     count, stopped = STEPS if arguments.steps is None else arguments.steps, False
     if count and len(ids) > ENOUGH:
-        result, told = trained(arguments, corpus, tokenizer, workers, count)
+        result, told = with_sentences(lambda: trained(arguments, corpus, tokenizer, workers, count))
         sections, stopped = told + sections, result.stopped
     report = arguments.out / "report.html"
     sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))

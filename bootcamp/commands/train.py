@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -104,6 +105,13 @@ def with_sentences(work: Callable[[], Any]) -> Any:
         raise course.CourseError(f"this needs an exercise that is not written yet: {error}") from None
     except (ValueError, FloatingPointError) as error:
         raise course.CourseError(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise course.CourseError(
+            "the disk is full; the checkpoints that are there are whole: make room, and the same command goes on from "
+            "the newest"
+        ) from None
 
 
 def run(arguments: argparse.Namespace) -> TrainResult:
