@@ -44,29 +44,28 @@ def test_is_caught_and_called_by_its_own_name(graders, stage: course.Stage, mist
     assert found == mistake, f"is taken for: {found and found.name}"
 
 
-def touched(stage: course.Stage, exercise: course.Exercise) -> set[str]:
-    """The exercises that need this one, and those that are written in the same files."""
+def touched(stage: course.Stage, mistake: mistakes.Mistake) -> set[str]:
+    """The other exercises that a mistake could reach: those that need its own, and those written in its file."""
 
     def needs(each: course.Exercise) -> bool:
-        return any(needed == exercise.number or needs(stage.exercise(needed)) for needed in each.needs)
+        return any(needed == mistake.exercise or needs(stage.exercise(needed)) for needed in each.needs)
 
-    return {
-        each.number
-        for each in stage.exercises
-        if each is not exercise and (needs(each) or set(each.modules) & set(exercise.modules))
-    }
+    file = Path(mistake.file).stem
+    reached = {each.number for each in stage.exercises if needs(each) or file in each.modules}
+    return reached - {mistake.exercise}
 
 
 def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
-    """One mistake of each exercise, since this takes seconds for each; with BOOTCAMP_THOROUGH=1 all of them."""
+    """One mistake of each exercise that touches others, since each takes seconds; all with BOOTCAMP_THOROUGH=1."""
     if os.environ.get("BOOTCAMP_THOROUGH"):
         return MISTAKES
     some = []
     for stage in course.stages():
         for exercise in stage.exercises:
-            if touched(stage, exercise):
-                found = mistakes.of_exercise(stage, exercise.number)
-                some.append((stage, found[len(found) // 2]))
+            found = mistakes.of_exercise(stage, exercise.number)
+            mistake = found[len(found) // 2]
+            if touched(stage, mistake):
+                some.append((stage, mistake))
     return some
 
 
@@ -78,10 +77,7 @@ def test_costs_its_own_exercise_only(stage: course.Stage, mistake: mistakes.Mist
     """Graded as a submission: what needs the exercise is graded on the reference beneath, and passes."""
     with mistake.applied(stage) as folder, Grader(stage, folder, "solutions", name_mistakes=False) as grader:
         assert grader.exercise(mistake.exercise).status == "wrong"
-        file = Path(mistake.file).stem
-        others = touched(stage, stage.exercise(mistake.exercise))
-        others |= {each.number for each in stage.exercises if file in each.modules} - {mistake.exercise}
-        for number in others:
+        for number in touched(stage, mistake):
             result = grader.exercise(number)
             assert result.status == "complete", f"{number}: {result.first_failure}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootcamp import course, progress, stages
-from bootcamp.commands.train import with_sentences
+from bootcamp.commands import train
 from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
 from bootcamp.screen import console, say
 from bootcamp.steps import Steps
@@ -84,7 +84,7 @@ def demo(arguments: argparse.Namespace) -> int:
     tokenizer.save(arguments.out / "tokenizer.json")
     count, stopped = STEPS if arguments.steps is None else arguments.steps, False
     if count and len(ids) > ENOUGH:
-        result, told = with_sentences(lambda: trained(arguments, corpus, tokenizer, workers, count))
+        result, told = train.with_sentences(lambda: trained(arguments, corpus, tokenizer, workers, count))
         sections, stopped = told + sections, result.stopped
     report = arguments.out / "report.html"
     sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))
@@ -103,11 +103,9 @@ def trained(
     arguments: argparse.Namespace, corpus: Corpus, tokenizer: Tokenizer, workers: int, count: int
 ) -> tuple[TrainResult, list[str]]:
     """Train a small model with the tokenizer, and give the sections of the page that tell of it too."""
-    from bootcamp.commands import train
     from stage05_training.data import prepare
 
-    share = min(max(400_000 / corpus.size, 0.005), 0.1)
-    folder = progress.FOLDER / "tokens"
+    folder, share = progress.FOLDER / "tokens", train.share_held_out(corpus)
     data = prepare(corpus.path, folder, tokenizer.vocab_size, SEPARATOR, share, workers, tokenizer=tokenizer)
     run = arguments.out / "run"
     options = train.defaults(corpus=arguments.corpus, steps=count, warmup=min(50, count // 10), seed=arguments.seed)

@@ -137,16 +137,20 @@ def prepared(corpus: Corpus, vocab_size: int, workers: int, steps: Steps) -> Dat
     from stage05_training.data import prepare
 
     with steps.step(f"tokens: a vocabulary of {vocab_size:,}, {workers} processes") as tell:
-        share = min(0.1, 400_000 / max(corpus.size, 1))  # no more is looked at than that
         return prepare(
             corpus.path,
             progress.FOLDER / "tokens",
             vocab_size,
             SEPARATOR,
-            max(share, 0.005),
+            share_held_out(corpus),
             workers,
             lambda what, done, total: tell(done, total),
         )
+
+
+def share_held_out(corpus: Corpus) -> float:
+    """Which part of a corpus is for validation: some 400,000 bytes, for no more is looked at."""
+    return min(max(400_000 / max(corpus.size, 1), 0.005), 0.1)
 
 
 def configured(arguments: argparse.Namespace, vocab_size: int) -> TrainConfig:
