@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootcamp import course, progress, stages
 from bootcamp.corpus import SEPARATOR, Corpus, open_corpus
+from bootcamp.corpus.files import sweep
 from bootcamp.screen import console, say
 from bootcamp.steps import Steps
 
@@ -210,6 +211,7 @@ def begin(folder: Path, config: TrainConfig, fresh: bool) -> None:
                 f"{folder} holds a run with other settings ({changed}); give another --out, or --fresh to begin anew"
             )
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, older_than=0)  # what a run that was killed had half-written
     progress.write_text(path, config.to_json() + "\n")
 
 

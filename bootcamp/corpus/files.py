@@ -28,5 +28,5 @@ def sweep(folder: Path, older_than: float = 3600.0) -> None:
     """Remove what killed processes have left half-written: nobody has added to it for `older_than` seconds."""
     for path in folder.glob(".*.part"):
         with contextlib.suppress(OSError):  # another process may be faster
-            if time.time() - path.stat().st_mtime > older_than:
+            if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()
