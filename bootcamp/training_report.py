@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -28,7 +28,7 @@ def training_sections(
     data: Data,
     floor: float | None = None,
     model: Any = None,
-    stories: Sequence[str] = (),
+    told: Told | None = None,
 ) -> list[str]:
     """Write the sections of a page from what a run has left in its folder.
 
@@ -37,7 +37,7 @@ def training_sections(
         config, data: of the run.
         floor: the loss, in nats per token of the validation texts, that no model can beat; None if nobody knows it.
         model: the model as it is now, whose attention is drawn; None leaves that out.
-        stories: what it has told without a prompt, if it was taught stories: whether they hold together is looked at.
+        told: the stories that it has told, if it was taught stories.
     """
     from stage05_training.run_log import read_metrics
 
@@ -57,8 +57,8 @@ def training_sections(
         ]
         if floor is not None:
             facts.append((f"above the floor of {floor:.3f}", f"{last / floor - 1:.1%}"))
-    if stories:
-        facts.append((f"of {len(stories)} stories hold together", f"{len(holding_together(stories))}"))
+    if told:
+        facts.append((f"of {len(told.stories)} stories hold together", f"{len(told.good)}"))
     sections = [
         page.facts(facts),
         page.section(
@@ -69,8 +69,8 @@ def training_sections(
     ]
     if texts:
         sections.append(page.section("What it wrote on the way", page.paragraph(SAMPLES_TEXT), slider(texts)))
-    if stories:
-        sections.append(told(stories))
+    if told:
+        sections.append(stories_section(told))
     if model is not None:
         sections.append(page.section("Where it looks", looking_back(model, data), attention_maps(model, data)))
     sections.append(page.section("How it was made", settings(config)))
@@ -95,6 +95,10 @@ AGAIN_TEXT = (
 ATTENTION_TEXT = (
     "The first tokens of the text, all places at once: which (row) looks at which (column), head by head, in the first "
     "and the last layer. Rows add up to 1. A dark first column often means that a head has nothing to say."
+)
+TOLD_TEXT = (
+    "The stories begin with nothing but the mark that one begins: {sentence}: hero, thing, colour, friend, "
+    "food, and a or an."
 )
 TRY = """python3 -m bootcamp train --max-lr 0.1            # far too high: what does the loss do?
 python3 -m bootcamp train --warmup 0 --placement post
@@ -161,25 +165,33 @@ def slider(texts: list[dict[str, Any]]) -> str:
     return page.dial("after step", [f"{each['step']:,}" for each in texts], versions)
 
 
-def holding_together(stories: Sequence[str], about: Collection[str] | None = None) -> list[str]:
-    """Those of the stories in which nothing contradicts what came before, or nothing of what `about` names."""
-    return [story for story in stories if not inconsistencies(story, about)]
+class Told:
+    """Stories that a model has told without a prompt, and whether they hold together.
+
+    Attributes:
+        stories: all of them.
+        good: those in which nothing contradicts what came before.
+        hero: in how many the hero keeps name and pronoun, whatever else there is.
+        sentence: what came of it.
+    """
+
+    def __init__(self, stories: Sequence[str]) -> None:
+        self.stories = stories
+        self.good = [story for story in stories if not inconsistencies(story)]
+        self.hero = sum(not inconsistencies(story, {"hero"}) for story in stories)
+        self.sentence = (
+            f"of {len(stories)} stories, {self.hero} keep the hero's name and pronoun, and in {len(self.good)} all "
+            "holds together"
+        )
 
 
-def told(stories: Sequence[str]) -> str:
+def stories_section(told: Told) -> str:
     """What a model has told, first where it fails."""
-    hero = len(holding_together(stories, {"hero"}))
-    good = holding_together(stories)
-    bad = [story for story in stories if story not in good]
-    lead = (
-        f"{len(stories)} stories from nothing but the mark that one begins. In {hero} of them the hero keeps name and "
-        f"pronoun; in {len(good)} all holds together: hero, thing, colour, friend, food, and a or an."
-    )
-    parts = [page.paragraph(lead)]
-    for story in bad[:3]:
+    parts = [page.paragraph(TOLD_TEXT.format(sentence=told.sentence))]
+    for story in [story for story in told.stories if story not in told.good][:3]:
         faults = "; ".join(inconsistencies(story))
         parts.append(f'<div class="text sample">{escape(story)}\n<span class="fault">{escape(faults)}</span></div>')
-    parts += [f'<div class="text sample">{escape(story)}</div>' for story in good[:3]]
+    parts += [f'<div class="text sample">{escape(story)}</div>' for story in told.good[:3]]
     return page.section("Do its stories hold together?", *parts)
 
 

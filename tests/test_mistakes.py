@@ -35,6 +35,19 @@ def graders() -> Iterator[dict[str, Grader]]:
         grader.close()
 
 
+@pytest.fixture(scope="session")
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Grader]]:
+    """Graders of a copy of each stage's reference, as if somebody had submitted it."""
+    made = {}
+    for stage in course.stages():
+        folder = tmp_path_factory.mktemp("submitted") / stage.name
+        shutil.copytree(stage.reference, folder, ignore=shutil.ignore_patterns("__pycache__", "mistakes"))
+        made[stage.name] = Grader(stage, folder, upstream="solutions", name_mistakes=False)
+    yield made
+    for grader in made.values():
+        grader.close()
+
+
 @pytest.mark.parametrize("stage, mistake", MISTAKES, ids=ids)
 def test_is_caught_and_called_by_its_own_name(graders, stage: course.Stage, mistake: mistakes.Mistake):
     known = graders[stage.name].signatures(stage.exercise(mistake.exercise))
@@ -73,13 +86,22 @@ SOME = some_of_each()
 
 
 @pytest.mark.parametrize("stage, mistake", SOME, ids=[f"{mistake.exercise} {mistake.name}" for _, mistake in SOME])
-def test_costs_its_own_exercise_only(stage: course.Stage, mistake: mistakes.Mistake):
+def test_costs_its_own_exercise_only(submitted, stage: course.Stage, mistake: mistakes.Mistake):
     """Graded as a submission: what needs the exercise is graded on the reference beneath, and passes."""
-    with mistake.applied(stage) as folder, Grader(stage, folder, "solutions", name_mistakes=False) as grader:
+    grader, others = submitted[stage.name], touched(stage, mistake)
+    path = grader.folder / mistake.file
+    right = path.read_text(encoding="utf-8")
+    path.write_text(mistake.edited(right), encoding="utf-8")
+    known = {number: grader.results[number] for number in grader.results.keys() - {mistake.exercise, *others}}
+    grader.results = dict(known)
+    try:
         assert grader.exercise(mistake.exercise).status == "wrong"
-        for number in touched(stage, mistake):
+        for number in others:
             result = grader.exercise(number)
             assert result.status == "complete", f"{number}: {result.first_failure}"
+    finally:
+        path.write_text(right, encoding="utf-8")
+        grader.results = known
 
 
 @pytest.mark.parametrize("path", ELSEWHERE, ids=[f"{head_of(path)['exercise']} {path.stem}" for path in ELSEWHERE])
@@ -131,6 +153,16 @@ ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in
         ([result("a", [1, 2])], {ONE: [result("a", [1, 2])]}, "one"),
         ([result("a", [1, 3])], {ONE: [result("a", [1, 2])]}, None),  # another wrong value
         ([result("a", [1]), result("b", [2])], {ONE: [result("a", [1]), passed("b")]}, "one"),  # and something else
+        (
+            [result("a", [1]), result("b", [2])],
+            {ONE: [passed("a"), result("b", [2])]},
+            None,
+        ),  # something else comes first
+        (  # of two that explain a part each, the one that explains what comes first
+            [result("a", [1]), result("b", [2])],
+            {ONE: [result("a", [1]), passed("b")], OTHER: [passed("a"), result("b", [2])]},
+            "one",
+        ),
         ([result("a", [1]), passed("b")], {ONE: [result("a", [1]), result("b", [2])]}, None),  # less than the mistake
         ([result("a", [1])], {ONE: [result("a", [1])], OTHER: [result("a", [1])]}, None),  # cannot be told apart
         (  # the larger of two, one of which is a part of the other

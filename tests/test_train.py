@@ -166,13 +166,11 @@ def test_what_it_cannot_use(tmp_path: Path, words: list[str], sentence: str):
 
 
 def test_a_full_disk_is_a_sentence():
-    from bootcamp.commands.train import with_sentences
+    from bootcamp.commands.train import sentences
 
-    def full() -> None:
+    told = pytest.raises(course.CourseError, match="the disk is full; the checkpoints that are there are whole")
+    with told, sentences():
         raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(course.CourseError, match="the disk is full; the checkpoints that are there are whole"):
-        with_sentences(full)
 
 
 def test_a_file_in_the_way_and_other_settings(whole: Path, tmp_path: Path):

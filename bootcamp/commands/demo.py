@@ -60,31 +60,27 @@ def demo(arguments: argparse.Namespace) -> int:
     kind = arguments.corpus if arguments.corpus in ("stories", "stdlib") else "text"
     vocab_size = arguments.vocab_size if arguments.vocab_size is not None else 2048 if kind == "stories" else 8192
     size = arguments.size if arguments.size is not None else DEFAULT_SIZE if kind == "stories" else None
-    try:
-        with Steps() as steps:
-            with steps.step(f"corpus: {arguments.corpus}") as tell:
-                corpus = open_corpus(arguments.corpus, progress.FOLDER / "corpora", size, arguments.seed, tell)
-            with steps.step(f"counting pre-tokens, {workers} processes") as tell:
-                counts = count_pretokens(
-                    corpus.path, [SEPARATOR], workers, progress=lambda done: tell(done, corpus.size)
-                )
-            with steps.step(f"learning {vocab_size:,} tokens"):
-                vocab, merges = train_bpe_fast(counts, vocab_size, [SEPARATOR])
-            tokenizer = Tokenizer(vocab, merges, [SEPARATOR])
-            sample = beginning(corpus.path, ENCODED)
-            with steps.step("encoding, and decoding again"):
-                ids = tokenizer.encode(sample)
-                same = tokenizer.decode(ids) == sample
-            if not same:
-                raise course.CourseError("decoding did not give the text back: a fault of the course; please report it")
-            sections = tokenizer_sections(corpus, tokenizer, sample, ids, steps.seconds)
-    except ValueError as error:  # what the stages refuse: a vocabulary that is too small, say
-        raise course.CourseError(str(error)) from None
+    with train.sentences(), Steps() as steps:
+        with steps.step(f"corpus: {arguments.corpus}") as tell:
+            corpus = open_corpus(arguments.corpus, progress.FOLDER / "corpora", size, arguments.seed, tell)
+        with steps.step(f"counting pre-tokens, {workers} processes") as tell:
+            counts = count_pretokens(corpus.path, [SEPARATOR], workers, progress=lambda done: tell(done, corpus.size))
+        with steps.step(f"learning {vocab_size:,} tokens"):
+            vocab, merges = train_bpe_fast(counts, vocab_size, [SEPARATOR])
+        tokenizer = Tokenizer(vocab, merges, [SEPARATOR])
+        sample = beginning(corpus.path, ENCODED)
+        with steps.step("encoding, and decoding again"):
+            ids = tokenizer.encode(sample)
+            same = tokenizer.decode(ids) == sample
+        if not same:
+            raise course.CourseError("decoding did not give the text back: a fault of the course; please report it")
+        sections = tokenizer_sections(corpus, tokenizer, sample, ids, steps.seconds)
     arguments.out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(arguments.out / "tokenizer.json")
     count, stopped = STEPS if arguments.steps is None else arguments.steps, False
     if count and len(ids) > ENOUGH:
-        result, told = train.with_sentences(lambda: trained(arguments, corpus, tokenizer, workers, count))
+        with train.sentences():
+            result, told = trained(arguments, corpus, tokenizer, workers, count)
         sections, stopped = told + sections, result.stopped
     report = arguments.out / "report.html"
     sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ def defaults(**changed: Any) -> argparse.Namespace:
 def train(arguments: argparse.Namespace) -> int:
     """Train with the learner's own stages, or go on with it."""
     whose(arguments.upstream)
-    result = with_sentences(lambda: run(arguments))
+    with sentences():
+        result = run(arguments)
     return 1 if result.stopped else 0
 
 
@@ -98,10 +100,11 @@ def whose(upstream: str) -> None:
         say(f"yours: {', '.join(yours) or 'none yet'}. The reference: {', '.join(others) or 'nothing'}.")
 
 
-def with_sentences(work: Callable[[], Any]) -> Any:
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
     """What the stages refuse is a sentence already; an exercise that is not written is one too."""
     try:
-        return work()
+        yield
     except NotImplementedError as error:
         raise course.CourseError(f"this needs an exercise that is not written yet: {error}") from None
     except (ValueError, FloatingPointError) as error:
@@ -238,7 +241,7 @@ def learned(
     folder: Path, config: TrainConfig, data: Data, corpus: Corpus, device: str | None
 ) -> tuple[TrainResult, list[str]]:
     """Train, or go on; say how it ended, and give the sections of a report on it."""
-    from bootcamp.training_report import holding_together, training_sections
+    from bootcamp.training_report import Told, training_sections
     from stage04_block import parameter_count
     from stage05_training import train as train_model
 
@@ -249,16 +252,15 @@ def learned(
     )
     result = train_model(config, data, folder, device)
     floor = floor_of(corpus, data, config)
-    stories = told(result.model, data) if floor and not result.stopped else []
+    told = Told(write_stories(result.model, data)) if floor and not result.stopped else None
     if result.stopped:
         say(f"stopped after step {result.step:,} of {config.steps:,}, and saved: the same command goes on from there")
     elif result.loss is not None:
         beside = f", {result.loss / floor - 1:.1%} above the floor of {floor:.4f}" if floor else ""
         say(f"validation loss {result.loss:.4f} nats a token{beside}")
-    if stories:
-        whole, hero = len(holding_together(stories)), len(holding_together(stories, {"hero"}))
-        say(f"of {len(stories)} stories, {hero} keep the hero's name and pronoun, and in {whole} all holds together")
-    return result, training_sections(folder, config, data, floor, result.model, stories)
+    if told:
+        say(told.sentence)
+    return result, training_sections(folder, config, data, floor, result.model, told)
 
 
 def floor_of(corpus: Corpus, data: Data, config: TrainConfig) -> float | None:
@@ -269,7 +271,7 @@ def floor_of(corpus: Corpus, data: Data, config: TrainConfig) -> float | None:
     return corpus.floor(data.validation_text(config), tokens)
 
 
-def told(model: Any, data: Data, count: int = 100, temperature: float = 0.8) -> list[str]:
+def write_stories(model: Any, data: Data, count: int = 100, temperature: float = 0.8) -> list[str]:
     """Stories that nobody has begun, the same each time; each up to its end, or that of the context."""
     import torch
 

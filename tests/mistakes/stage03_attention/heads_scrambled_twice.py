@@ -1,6 +1,6 @@
 # module: heads.py
 # exercise: 3.4
-# name:
+# name: the time is cut into heads, not the width
 """Heads by shapes that are counted out."""
 
 from torch import Tensor
