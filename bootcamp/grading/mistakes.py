@@ -93,7 +93,7 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
         if not names.issuperset(failed[:1]) or not all(_same(mine[test.nodeid], test) for test in wrong):
             continue
         kinds = {test.failure.kind for test in wrong if test.failure and not test.varied}
-        if "wrong" in kinds or ("error" in kinds and names == set(failed)):
+        if "wrong" in kinds or (kinds & {"error", "deadlock"} and names == set(failed)):
             explained[mistake] = names
     # A mistake that explains less than another one, and nothing besides, is a part of that other one.
     best = [one for one in explained if not any(explained[one] < explained[other] for other in explained)]

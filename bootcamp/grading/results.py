@@ -21,7 +21,7 @@ Status = Literal["complete", "wrong", "todo"]
 class Failure:
     """Why a test did not pass, in parts that each output lays out in its own way."""
 
-    kind: str  # wrong, error, todo, missing, timeout, crash, exit, memory, output
+    kind: str  # wrong, error, todo, missing, timeout, deadlock, crash, exit, memory, output
     message: str  # one sentence
     call: str = ""  # what the grader called
     expected: str = ""

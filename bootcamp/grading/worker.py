@@ -66,7 +66,7 @@ class OutputFlood(BaseException):
     """The code under test printed too much. Not an `Exception`, so that no `except Exception` swallows it."""
 
 
-class _Output(io.TextIOBase):
+class Output(io.TextIOBase):
     """Takes what the code under test prints, up to a limit."""
 
     def __init__(self) -> None:
@@ -100,6 +100,8 @@ def explain(error: BaseException, folder: str) -> Failure:
     graded = [frame for frame in traceback.extract_tb(error.__traceback__) if _within(frame.filename, folder)]
     line = source_line(graded[-1].filename, graded[-1].lineno or 0, graded[-1].name) if graded else ""
     text = str(error)
+    if isinstance(failure := getattr(error, "failure", None), Failure):  # said already, in a rank (see ranks.py)
+        return failure
     if isinstance(error, check.Mismatch):
         return Failure("wrong", error.message, **error.facts)
     if isinstance(error, Missing):
@@ -193,7 +195,7 @@ class Worker:
         """Run one test under a watchdog that writes the trace when its time is up."""
         check.observed.clear()
         self.error = None
-        output = _Output()
+        output = Output()
         self.trace.seek(0)
         self.trace.truncate()
         faulthandler.dump_traceback_later(seconds, file=self.trace)

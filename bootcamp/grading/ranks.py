@@ -1,0 +1,316 @@
+"""Real processes for graders: ranks that find each other, are watched from outside, and leave nothing behind.
+
+    results = on_ranks(3, body, 5)        # body(rank, 5) in three processes of a gloo group; results by rank
+
+What goes wrong in a rank comes out of `on_ranks` as if it had gone wrong here, with the rank it came from. Ranks that
+wait for each other for ever are ended, and the error says who waits where for whom. What a rank sends and receives is
+written down: see `traffic`.
+
+The ranks are forked from this process, which has torch in memory already, where that is safe; else they are started
+anew. They stay in its process group, so whoever ends that ends them too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bootcamp import stages
+from bootcamp.grading import check, worker
+from bootcamp.grading.process import last_line_within
+from bootcamp.grading.results import Failure
+
+if TYPE_CHECKING:
+    from bootcamp.grading.recorder import Message, Recorder
+
+SECONDS = 20.0  # that ranks may take together
+STILL = 3.0  # seconds after which ranks that all wait, and send nothing, wait for ever
+LAST_WORDS = 0.5  # seconds for the others to say what happened to them, once one has failed
+STAGE = "stage06_distributed"
+PAIRS = ("send", "recv")
+
+
+class RankFailed(AssertionError):
+    """What went wrong in a rank, said in its own words."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def on_ranks(world: int, body: Callable[..., Any], *args: Any, seconds: float = SECONDS) -> list[Any]:
+    """Run `body(rank, *args)` in `world` processes at once, and give what they return, by rank.
+
+    `torch.distributed` is set up in each, over gloo, and each begins with a seed of its own.
+
+    Raises:
+        RankFailed: a rank raised, died, or waited too long; the first that did, if there are several.
+    """
+    folder = stages.current()[STAGE].folder
+    method = _start_method()
+    if method == "fork":
+        _warm()
+    with tempfile.TemporaryDirectory(prefix="ranks-") as scratch:
+        context: Any = multiprocessing.get_context(method)
+        pipes = [context.Pipe() for _ in range(world)]
+        near = [pipe for pipe, _ in pipes]
+        processes = [
+            context.Process(target=_rank, args=(rank, world, scratch, folder, pipes[rank][1], body, args), daemon=True)
+            for rank in range(world)
+        ]
+        try:
+            for process, (_, far) in zip(processes, pipes):
+                process.start()
+                far.close()
+            watch = _Watch(near, processes)
+            watch.listen(seconds)
+            failure = watch.judge(Path(scratch), folder)
+        finally:
+            for process in processes:
+                if process.pid is not None:
+                    process.kill()
+                    process.join()
+            for pipe in near:
+                pipe.close()
+    said = watch.said
+    for rank, each in enumerate(said):
+        if each:
+            check.observed.extend(each["observed"])
+            if each["output"]:
+                print(f"rank {rank}: {each['output']}")
+    if failure:
+        raise RankFailed(failure)
+    return [each["result"] for each in said if each]
+
+
+def traffic() -> list[Message]:
+    """What this rank has sent and received so far, in order. To be asked within a rank."""
+    assert _recorder is not None, "traffic() is for the ranks of on_ranks"
+    return list(_recorder.messages)
+
+
+@contextlib.contextmanager
+def during(what: str) -> Iterator[None]:
+    """`with during("backward"):` has the messages of this rank within it say so."""
+    assert _recorder is not None, "during() is for the ranks of on_ranks"
+    before, _recorder.during = _recorder.during, what
+    try:
+        yield
+    finally:
+        _recorder.during = before
+
+
+# -- outside -----------------------------------------------------------------------------------------------------
+
+
+def _start_method() -> str:
+    """Fork where that is safe: on Linux, as long as this process has not begun to use a GPU."""
+    torch = sys.modules.get("torch")
+    return "spawn" if sys.platform != "linux" or (torch and torch.cuda.is_initialized()) else "fork"
+
+
+def _warm() -> None:
+    """Import here, once, what each rank would import for itself; a dispatch mode takes seconds the first time."""
+    global _warmed
+    if not _warmed:
+        import torch
+
+        from bootcamp.grading.recorder import Recorder
+
+        with Recorder(""):
+            torch.ones(1).add_(1)
+        _warmed = True
+
+
+_warmed = False
+
+
+class _Watch:
+    """What is known of the ranks from outside.
+
+    Attributes:
+        said: what each rank has said at its end; None from those that have not.
+        standing: where each rank was when it last told (see `Recorder.standing`).
+        seconds: how long they were watched.
+    """
+
+    def __init__(self, pipes: Sequence[Any], processes: Sequence[Any]) -> None:
+        self.pipes, self.processes = pipes, processes
+        self.said: list[dict[str, Any] | None] = [None] * len(pipes)
+        self.standing: list[dict[str, Any]] = [{"calls": [], "waiting": "", "at": ""} for _ in pipes]
+        self.seconds = 0.0
+        self._running = set(range(len(pipes)))
+        self._asked: set[int] = set()  # who has not answered yet
+        self._moved = 0.0  # when a rank last got on
+
+    def listen(self, seconds: float) -> None:
+        """Hear the ranks, until all have ended, or one has failed, or all wait for ever, or time is up."""
+        start = self._moved = time.monotonic()
+        deadline = start + seconds
+        while self._running and (now := time.monotonic()) < deadline:
+            ready = wait([self.pipes[rank] for rank in self._running], min(deadline - now, 0.5))
+            for rank in [rank for rank in self._running if self.pipes[rank] in ready]:
+                self._hear(rank)
+                said = self.said[rank]
+                if rank not in self._running and (said is None or said["failure"]):
+                    deadline = min(deadline, time.monotonic() + LAST_WORDS)
+            if not ready and not self._asked:
+                if time.monotonic() - self._moved > STILL:
+                    break
+                for rank in self._running:
+                    self.pipes[rank].send_bytes(b"where are you?")
+                    self._asked.add(rank)
+        self.seconds = time.monotonic() - start
+
+    def _hear(self, rank: int) -> None:
+        """Take what a rank says: where it is, or how it has ended; or find that it has died."""
+        self._asked.discard(rank)
+        try:
+            message = pickle.loads(self.pipes[rank].recv_bytes())
+        except (EOFError, OSError):
+            message = None
+            self.processes[rank].join(1.0)
+        place = message and message["standing"]
+        if message is None or "failure" in message:
+            self._running.discard(rank)
+            self.said[rank] = message
+        if place is None or not place["waiting"] or place != self.standing[rank]:
+            self._moved = time.monotonic()
+        self.standing[rank] = place or self.standing[rank]
+
+    def judge(self, scratch: Path, folder: str) -> Failure | None:
+        """Say what went wrong, if anything did."""
+        world = len(self.said)
+        failed = [
+            (each["at"], rank, each["failure"]) for rank, each in enumerate(self.said) if each and each["failure"]
+        ]
+        if failed:
+            _, rank, facts = min(failed, key=lambda each: each[:2])
+            failure = Failure(**facts)
+            if failure.kind != "todo":
+                failure.message = f"on rank {rank} of {world}: {failure.message}"
+            return failure
+        for rank, process in enumerate(self.processes):
+            if self.said[rank] is None and process.exitcode is not None:
+                code, trace = process.exitcode, scratch / f"trace{rank}"
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                line = last_line_within(trace.read_text(encoding="utf-8", errors="replace"), folder)
+                return Failure("crash" if code < 0 else "exit", f"rank {rank} of {world} ended with {how}", line=line)
+        if all(self.said):
+            return None
+        return who_waits([each is not None for each in self.said], self.standing, self.seconds)
+
+
+def who_waits(ended: Sequence[bool], standing: Sequence[dict[str, Any]], seconds: float) -> Failure:
+    """Find the rank that the others wait for.
+
+    Args:
+        ended: which ranks have ended, and not badly.
+        standing: what `Recorder.standing` tells of each.
+        seconds: how long they had.
+    """
+    waiting = {
+        rank: each["calls"][-1]
+        for rank, each in enumerate(standing)
+        if not ended[rank] and each["waiting"] and each["calls"]
+    }
+    if not waiting:
+        rank = ended.index(False)
+        message = f"rank {rank} was stopped after {seconds:.0f} s: an endless loop, or far too many steps"
+        return Failure("timeout", message, line=standing[rank]["at"])
+
+    def number(rank: int) -> int:
+        """How many collectives a rank has entered."""
+        return sum(call["kind"] not in PAIRS for call in standing[rank]["calls"])
+
+    def where(rank: int) -> str:
+        if ended[rank]:
+            return f"rank {rank} has ended"
+        state = standing[rank]
+        return f"rank {rank} {'waits' if state['waiting'] else 'is'} at {state['waiting'] or state['at'] or '?'}"
+
+    first = min(waiting, key=lambda rank: (waiting[rank]["kind"] in PAIRS, number(rank)))
+    call = waiting[first]
+    place = call["line"].split(" ")[0].rstrip(":") or "where the grader calls"
+    if call["kind"] in PAIRS:
+        seen = []
+        while first in waiting and waiting[first]["kind"] in PAIRS and first not in seen:  # who waits for one who waits
+            seen.append(first)
+            call, first = waiting[first], waiting[first]["peer"]
+        place = call["line"].split(" ")[0].rstrip(":") or "where the grader calls"
+        message = f"rank {seen[-1]} waits for ever in {call['kind']} for rank {first} ({place})"
+        return Failure("deadlock", message, line=call["line"], got=where(first))
+    absent = [rank for rank in range(len(ended)) if number(rank) < number(first)]
+    if absent:
+        message = f"rank {absent[0]} never entered {call['kind']} ({place}), where rank {first} waits"
+        return Failure("deadlock", message, line=call["line"], got=where(absent[0]))
+    message = "the ranks wait for each other in different places"
+    return Failure("deadlock", message, line=call["line"], got="; ".join(where(rank) for rank in range(len(ended))))
+
+
+# -- inside ------------------------------------------------------------------------------------------------------
+
+_recorder: Recorder | None = None
+
+
+def _rank(
+    rank: int, world: int, scratch: str, folder: str, pipe: Any, body: Callable[..., Any], args: Sequence[Any]
+) -> None:
+    """What a rank does: set up, run, say what came of it, and wait to be ended."""
+    global _recorder
+    faulthandler.cancel_dump_traceback_later()
+    faulthandler.enable(open(os.path.join(scratch, f"trace{rank}"), "w", encoding="utf-8"))
+    import torch
+    import torch.distributed as dist
+
+    from bootcamp.grading.recorder import Recorder
+
+    torch.set_num_threads(1)
+    output = worker.Output()
+    sys.stdout = sys.stderr = output  # type: ignore[assignment]
+    check.observed.clear()
+    _recorder = Recorder(folder)
+    threading.Thread(target=_answer, args=(pipe, _recorder), daemon=True).start()
+    failure, result = None, None
+    try:
+        store = dist.FileStore(os.path.join(scratch, "store"), world)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
+        torch.manual_seed(1000 + rank)
+        with _recorder:
+            result = body(rank, *args)
+    except BaseException as error:
+        failure = worker.explain(error, folder)
+        if failure.kind != "wrong":
+            check.observed.append([failure.kind, type(error).__name__])
+    said = {
+        "at": time.monotonic(),
+        "result": None if failure else result,
+        "failure": failure and asdict(failure),
+        "observed": list(check.observed),
+        "output": output.text(),
+        "standing": _recorder.standing(),
+    }
+    pipe.send_bytes(pickle.dumps(said))
+    time.sleep(3600)  # its connections stay open, so that nobody fails because this rank was faster; it is ended
+
+
+def _answer(pipe: Any, recorder: Recorder) -> None:
+    """Say where the rank is whenever it is asked."""
+    try:
+        while pipe.recv_bytes():
+            pipe.send_bytes(pickle.dumps({"standing": recorder.standing()}))
+    except (EOFError, OSError):
+        pass
