@@ -286,8 +286,7 @@ def _rank(
     threading.Thread(target=_answer, args=(pipe, _recorder), daemon=True).start()
     failure, result = None, None
     try:
-        store = dist.FileStore(os.path.join(scratch, "store"), world)
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
+        dist.init_process_group("gloo", Path(scratch, "store").as_uri(), rank=rank, world_size=world)
         torch.manual_seed(1000 + rank)
         with _recorder:
             result = body(rank, *args)

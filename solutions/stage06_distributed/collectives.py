@@ -13,12 +13,13 @@ from torch.distributed import ProcessGroup
 
 
 def chunk_sizes(n: int, world: int) -> list[int]:
-    """Share n numbers out among the ranks of a group: the first n mod W ranks get one more than the others. (Given.)
+    """Share n numbers out among the ranks of a group: ⌈n / W⌉ for each, until there are none left. (Given.)
 
-    >>> chunk_sizes(11, 4)
-    [3, 3, 3, 2]
+    >>> chunk_sizes(10, 4), chunk_sizes(5, 4)
+    ([3, 3, 3, 1], [2, 2, 1, 0])
     """
-    return [n // world + (rank < n % world) for rank in range(world)]
+    size = -(-n // world)  # rounded up
+    return [max(0, min(size, n - rank * size)) for rank in range(world)]
 
 
 def exchange(outgoing: Tensor, to: int, incoming: Tensor, source: int, group: ProcessGroup | None = None) -> None:

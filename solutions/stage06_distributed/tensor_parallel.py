@@ -1,0 +1,372 @@
+"""6.6 · Tensor parallelism: each process has a part of every matrix, and of every head; they share each layer's work.
+
+Shoeybi et al.: Megatron-LM (2019), section 3.
+Letters: W processes of a group, B batch, T time, C width, H query heads, G key/value heads, D head width, F width
+inside feed-forward, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from stage03_attention import (
+    MultiHeadAttention,
+    attention,
+    causal_mask,
+    combine,
+    grouped_attention,
+    merge_heads,
+    split_heads,
+)
+from stage04_block import GPT, FeedForward, silu
+from stage04_block.feed_forward import ACTIVATIONS
+from stage05_training.batch import IGNORE
+
+
+def part_of(whole: Tensor, dim: int, group: ProcessGroup | None = None) -> Tensor:
+    """Cut a tensor into W equal parts along a dimension, and give a copy of this rank's. (Given.)
+
+    Raises:
+        ValueError: the dimension is no multiple of W (both are named).
+    """
+    rank, world = dist.get_rank(group), dist.get_world_size(group)
+    if whole.shape[dim] % world:
+        raise ValueError(f"dimension {dim} must be a multiple of the {world} ranks; got the shape {tuple(whole.shape)}")
+    return whole.detach().chunk(world, dim)[rank].clone()
+
+
+def copy_to_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give x, which is the same on all ranks and which each of them uses for a part of the work.
+
+    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x.
+
+    Args:
+        x: any shape, the same on all ranks.
+        group: whose ranks take part; None means all processes.
+    """
+    # BEGIN SOLUTION 6.6: an autograd.Function; all-reduce a copy of the gradient
+    result: Any = _CopyToRanks.apply(x, group)
+    return result
+    # END SOLUTION
+
+
+def sum_over_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give the sum of what all ranks have, on all of them.
+
+    Backward nothing happens: the gradient of a sum is that of each of its terms, and is the same on all ranks.
+
+    Args:
+        x: any shape, the same on all ranks; it is not changed.
+        group: whose ranks take part; None means all processes.
+    """
+    # BEGIN SOLUTION 6.6: an autograd.Function; all-reduce a copy
+    result: Any = _SumOverRanks.apply(x, group)
+    return result
+    # END SOLUTION
+
+
+# BEGIN SOLUTION 6.6
+class _CopyToRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: ProcessGroup | None) -> Tensor:
+        ctx.group = group
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: ProcessGroup | None) -> Tensor:
+        total = x.contiguous().clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0], None
+
+
+# END SOLUTION
+
+
+class ColumnParallelLinear(nn.Module):
+    """A part of the columns of a linear layer: this rank makes N / W of the N numbers that come out.
+
+        x Wᵀ + b,   of which the rows of W, and b, are cut into W parts
+
+    What comes out stays apart: it goes into something that works number by number, and then into a `RowParallelLinear`.
+
+    Args:
+        weight: that of the whole layer, (N, M), the same on all ranks; it is copied in part, and not kept.
+        bias: that of the whole layer, (N,), or None.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (N / W, M).
+        bias: (N / W,), or None.
+
+    Raises:
+        ValueError: N is no multiple of W.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        # BEGIN SOLUTION 6.6: this rank's rows of the weight, and of the bias if there is one
+        self.weight = nn.Parameter(part_of(weight, 0, group))
+        self.bias = None if bias is None else nn.Parameter(part_of(bias, 0, group))
+        # END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., M), the same on all ranks, to (..., N / W). The gradient of x is whole, and the same on all ranks."""
+        # BEGIN SOLUTION 6.6: copy_to_ranks, and a linear layer
+        return nn.functional.linear(copy_to_ranks(x, self.group), self.weight, self.bias)
+        # END SOLUTION
+
+
+class RowParallelLinear(nn.Module):
+    """A part of the rows of a linear layer: this rank takes M / W of the M numbers that go in.
+
+        Σ over ranks of x Wᵀ,   + b,   of which the columns of W are cut into W parts, and b is whole
+
+    Args:
+        weight: that of the whole layer, (N, M), the same on all ranks; it is copied in part, and not kept.
+        bias: that of the whole layer, (N,), or None.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (N, M / W).
+        bias: (N,), the same on all ranks, or None.
+
+    Raises:
+        ValueError: M is no multiple of W.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        # BEGIN SOLUTION 6.6: this rank's columns of the weight; the whole bias
+        self.weight = nn.Parameter(part_of(weight, 1, group))
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        # END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., M / W), this rank's part, to (..., N), the same on all ranks."""
+        # BEGIN SOLUTION 6.6: a linear layer without bias, the sum over ranks; then the bias, once
+        total = sum_over_ranks(nn.functional.linear(x, self.weight), self.group)
+        return total if self.bias is None else total + self.bias
+        # END SOLUTION
+
+
+class ParallelFeedForward(nn.Module):
+    """A feed-forward layer of which this rank has F / W of the width inside.
+
+    Up and gate are cut by columns, down by rows, so what is inside is never put together.
+
+    Args:
+        full: the whole layer, the same on all ranks.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: F is no multiple of W.
+    """
+
+    def __init__(self, full: FeedForward, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.activation, self.group = full.activation, group
+        self.dropout = copy.deepcopy(full.dropout)
+        # BEGIN SOLUTION 6.6: three parallel layers: self.up, self.gate (or None), self.down
+        self.up = ColumnParallelLinear(full.up.weight, full.up.bias, group)
+        self.gate = None if full.gate is None else ColumnParallelLinear(full.gate.weight, full.gate.bias, group)
+        self.down = RowParallelLinear(full.down.weight, full.down.bias, group)
+        # END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C), the same on all ranks; one all-reduce forward, and one backward."""
+        # BEGIN SOLUTION 6.6: as in one process; with a gate, x is copied to the ranks once for both
+        x = copy_to_ranks(x, self.group)
+        up = nn.functional.linear(x, self.up.weight, self.up.bias)  # (..., F / W)
+        if self.gate is None:
+            inside = ACTIVATIONS[self.activation](up)
+        else:
+            inside = silu(nn.functional.linear(x, self.gate.weight, self.gate.bias)) * up
+        return self.dropout(self.down(inside))
+        # END SOLUTION
+
+
+class ParallelAttention(nn.Module):
+    """A multi-head attention of which this rank has H / W query heads and G / W key/value heads.
+
+    Args:
+        full: the whole attention, the same on all ranks, without cache.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: H or G is no multiple of W.
+    """
+
+    def __init__(self, full: MultiHeadAttention, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        rank, world = dist.get_rank(group), dist.get_world_size(group)
+        if full.n_heads % world or full.n_kv_heads % world:
+            raise ValueError(
+                f"n_heads and n_kv_heads must be multiples of the {world} ranks; got {full.n_heads} and "
+                f"{full.n_kv_heads}"
+            )
+        self.group, self.dropout, self.causal = group, full.dropout, full.causal
+        self.n_heads, self.n_kv_heads = full.n_heads // world, full.n_kv_heads // world
+        self.rotary, self.distance_bias = full.rotary, full.distance_bias
+        self.first_head = rank * self.n_heads
+        whole = full.projections()
+        # BEGIN SOLUTION 6.6: query, key and value side by side, each cut by columns; out cut by rows
+        parts = [part_of(each, 0, group) for each in (whole.query, whole.key, whole.value)]
+        self._widths = [len(each) for each in parts]
+        self.weight = nn.Parameter(torch.cat(parts))  # ((H + 2 G) / W · D, C)
+        self.bias = None
+        if whole.query_bias is not None:
+            biases = (whole.query_bias, whole.key_bias, whole.value_bias)
+            self.bias = nn.Parameter(torch.cat([part_of(each, 0, group) for each in biases if each is not None]))
+        self.out = RowParallelLinear(whole.out, whole.out_bias, group)
+        # END SOLUTION
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: None = None,
+        return_weights: bool = False,
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C), the same on all ranks; one all-reduce forward, and one backward.
+
+        Args:
+            x: the same on all ranks.
+            mask, positions: as `MultiHeadAttention` takes them.
+            context, cache, return_weights: are not for training on many ranks.
+
+        Raises:
+            ValueError: one of those was given.
+        """
+        if context is not None or cache is not None or return_weights:
+            raise ValueError("context, cache and return_weights are for one process")
+        if positions is None:
+            positions = torch.arange(x.shape[1], device=x.device)  # (T,)
+        # BEGIN SOLUTION 6.6: as in one process, with this rank's heads; of a bias, their rows
+        projected = nn.functional.linear(copy_to_ranks(x, self.group), self.weight, self.bias)
+        q, k, v = projected.split(self._widths, dim=-1)  # (B, T, H / W · D), and twice (B, T, G / W · D)
+        q, k, v = split_heads(q, self.n_heads), split_heads(k, self.n_kv_heads), split_heads(v, self.n_kv_heads)
+        if self.rotary is not None:
+            q, k = self.rotary(q, positions), self.rotary(k, positions)
+        bias = None
+        if self.distance_bias is not None:
+            distances: Any = self.distance_bias
+            bias = distances(x.shape[1], x.shape[1])  # (H, T, T), of which each rank uses a part
+            bias = copy_to_ranks(bias, self.group) if bias.requires_grad else bias
+            bias = bias[self.first_head : self.first_head + self.n_heads]
+        if self.causal:
+            mask = combine(causal_mask(x.shape[1], x.shape[1], device=x.device), mask)
+        attend = attention if self.n_kv_heads == self.n_heads else grouped_attention
+        heads = attend(q, k, v, mask, bias, self.dropout if self.training else 0.0)  # (B, H / W, T, D)
+        return self.out(merge_heads(heads))
+        # END SOLUTION
+
+
+class VocabParallelEmbedding(nn.Module):
+    """A part of the rows of a token table: this rank has the vectors of V / W ids.
+
+    Args:
+        full: the whole table, (V, C), the same on all ranks.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (V / W, C): the vectors of the ids from `first` on.
+        first: the first id of this rank.
+
+    Raises:
+        ValueError: V is no multiple of W.
+    """
+
+    def __init__(self, full: Tensor, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        self.weight = nn.Parameter(part_of(full, 0, group))
+        self.first = dist.get_rank(group) * len(self.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum."""
+        # BEGIN SOLUTION 6.6: look up those that are here, zeros for the others; sum over ranks
+        local = ids - self.first
+        here = (local >= 0) & (local < len(self.weight))
+        vectors = nn.functional.embedding(local.where(here, 0), self.weight)  # (..., C)
+        return sum_over_ranks(vectors * here[..., None], self.group)
+        # END SOLUTION
+
+
+def vocab_parallel_cross_entropy(logits: Tensor, targets: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give the mean of -ln p(target) where each rank has the logits of V / W tokens; they are never put together.
+
+        -ln p(t)  =  max + ln Σ over ranks of Σ_v exp(logit_v - max) - logit_t
+
+    For each place, the ranks exchange three numbers: the largest logit, the sum of exponentials, the target's logit.
+
+    Args:
+        logits: (..., V / W), this rank's; half formats are computed in float32.
+        targets: integers (...), the same on all ranks, from 0 to V - 1, or IGNORE.
+        group: whose ranks take part; None means all processes.
+
+    Returns:
+        A number, the same on all ranks, as `cross_entropy` of all logits would give it; 0 if no target counts.
+    """
+    # BEGIN SOLUTION 6.6: the largest (without gradient), the sum, the target's own, each over all ranks; then the mean
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    top = logits.detach().amax(-1)  # (...)
+    dist.all_reduce(top, dist.ReduceOp.MAX, group=group)
+    shifted = logits - top[..., None]
+    total = sum_over_ranks(shifted.exp().sum(-1), group)  # (...)
+    local = targets.long() - dist.get_rank(group) * logits.shape[-1]
+    here = (local >= 0) & (local < logits.shape[-1])
+    own = shifted.gather(-1, local.where(here, 0)[..., None])[..., 0] * here
+    counts = targets != IGNORE
+    losses = (total.log() - sum_over_ranks(own, group)).where(counts, 0.0)
+    return losses.sum() / counts.sum().clamp(min=1)
+    # END SOLUTION
+
+
+def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
+    """Make a whole model, the same on all ranks, into this rank's part of it, in place; give it.
+
+    In each block, attention and feed-forward become parallel; the token table and the output layer are cut by tokens,
+    and stay tied if they were. Norms and learned positions stay whole: what they see is the same on all ranks, and so
+    are their gradients. Called on the same ids on all ranks, the model gives this rank's logits, (B, T, V / W), for
+    `vocab_parallel_cross_entropy`.
+
+    Args:
+        model: a `GPT`.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: heads, widths or vocabulary are no multiples of W.
+    """
+    # BEGIN SOLUTION 6.6: replace the parts; remember whether the head was tied before
+    tied = model.head.weight is model.embed.token.weight
+    for block in model.blocks:
+        block.attention = ParallelAttention(block.attention, group)
+        block.feed_forward = ParallelFeedForward(block.feed_forward, group)
+    model.embed.token = VocabParallelEmbedding(model.embed.token.weight, group)
+    model.head = ColumnParallelLinear(model.head.weight, None, group)
+    if tied:
+        model.head.weight = model.embed.token.weight
+    return model
+    # END SOLUTION

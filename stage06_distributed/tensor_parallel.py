@@ -1,0 +1,311 @@
+"""6.6 · Tensor parallelism: each process has a part of every matrix, and of every head; they share each layer's work.
+
+Shoeybi et al.: Megatron-LM (2019), section 3.
+Letters: W processes of a group, B batch, T time, C width, H query heads, G key/value heads, D head width, F width
+inside feed-forward, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from stage03_attention import (
+    MultiHeadAttention,
+    attention,
+    causal_mask,
+    combine,
+    grouped_attention,
+    merge_heads,
+    split_heads,
+)
+from stage04_block import GPT, FeedForward, silu
+from stage04_block.feed_forward import ACTIVATIONS
+from stage05_training.batch import IGNORE
+
+
+def part_of(whole: Tensor, dim: int, group: ProcessGroup | None = None) -> Tensor:
+    """Cut a tensor into W equal parts along a dimension, and give a copy of this rank's. (Given.)
+
+    Raises:
+        ValueError: the dimension is no multiple of W (both are named).
+    """
+    rank, world = dist.get_rank(group), dist.get_world_size(group)
+    if whole.shape[dim] % world:
+        raise ValueError(f"dimension {dim} must be a multiple of the {world} ranks; got the shape {tuple(whole.shape)}")
+    return whole.detach().chunk(world, dim)[rank].clone()
+
+
+def copy_to_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give x, which is the same on all ranks and which each of them uses for a part of the work.
+
+    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x.
+
+    Args:
+        x: any shape, the same on all ranks.
+        group: whose ranks take part; None means all processes.
+    """
+    # TODO 6.6: an autograd.Function; all-reduce a copy of the gradient
+    raise NotImplementedError(
+        "6.6 copy_to_ranks: an autograd.Function; all-reduce a copy of the gradient; hint: python -m bootcamp hint 6.6"
+    )
+
+
+def sum_over_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give the sum of what all ranks have, on all of them.
+
+    Backward nothing happens: the gradient of a sum is that of each of its terms, and is the same on all ranks.
+
+    Args:
+        x: any shape, the same on all ranks; it is not changed.
+        group: whose ranks take part; None means all processes.
+    """
+    # TODO 6.6: an autograd.Function; all-reduce a copy
+    raise NotImplementedError(
+        "6.6 sum_over_ranks: an autograd.Function; all-reduce a copy; hint: python -m bootcamp hint 6.6"
+    )
+
+
+class ColumnParallelLinear(nn.Module):
+    """A part of the columns of a linear layer: this rank makes N / W of the N numbers that come out.
+
+        x Wᵀ + b,   of which the rows of W, and b, are cut into W parts
+
+    What comes out stays apart: it goes into something that works number by number, and then into a `RowParallelLinear`.
+
+    Args:
+        weight: that of the whole layer, (N, M), the same on all ranks; it is copied in part, and not kept.
+        bias: that of the whole layer, (N,), or None.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (N / W, M).
+        bias: (N / W,), or None.
+
+    Raises:
+        ValueError: N is no multiple of W.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        # TODO 6.6: this rank's rows of the weight, and of the bias if there is one
+        raise NotImplementedError(
+            "6.6 ColumnParallelLinear.__init__: this rank's rows of the weight, and of the bias if there is one; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., M), the same on all ranks, to (..., N / W). The gradient of x is whole, and the same on all ranks."""
+        # TODO 6.6: copy_to_ranks, and a linear layer
+        raise NotImplementedError(
+            "6.6 ColumnParallelLinear.forward: copy_to_ranks, and a linear layer; hint: python -m bootcamp hint 6.6"
+        )
+
+
+class RowParallelLinear(nn.Module):
+    """A part of the rows of a linear layer: this rank takes M / W of the M numbers that go in.
+
+        Σ over ranks of x Wᵀ,   + b,   of which the columns of W are cut into W parts, and b is whole
+
+    Args:
+        weight: that of the whole layer, (N, M), the same on all ranks; it is copied in part, and not kept.
+        bias: that of the whole layer, (N,), or None.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (N, M / W).
+        bias: (N,), the same on all ranks, or None.
+
+    Raises:
+        ValueError: M is no multiple of W.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        # TODO 6.6: this rank's columns of the weight; the whole bias
+        raise NotImplementedError(
+            "6.6 RowParallelLinear.__init__: this rank's columns of the weight; the whole bias; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., M / W), this rank's part, to (..., N), the same on all ranks."""
+        # TODO 6.6: a linear layer without bias, the sum over ranks; then the bias, once
+        raise NotImplementedError(
+            "6.6 RowParallelLinear.forward: a linear layer without bias, the sum over ranks; then the bias, once; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+
+class ParallelFeedForward(nn.Module):
+    """A feed-forward layer of which this rank has F / W of the width inside.
+
+    Up and gate are cut by columns, down by rows, so what is inside is never put together.
+
+    Args:
+        full: the whole layer, the same on all ranks.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: F is no multiple of W.
+    """
+
+    def __init__(self, full: FeedForward, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.activation, self.group = full.activation, group
+        self.dropout = copy.deepcopy(full.dropout)
+        # TODO 6.6: three parallel layers: self.up, self.gate (or None), self.down
+        raise NotImplementedError(
+            "6.6 ParallelFeedForward.__init__: three parallel layers: self.up, self.gate (or None), self.down; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C), the same on all ranks; one all-reduce forward, and one backward."""
+        # TODO 6.6: as in one process; with a gate, x is copied to the ranks once for both
+        raise NotImplementedError(
+            "6.6 ParallelFeedForward.forward: as in one process; with a gate, x is copied to the ranks once for both; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+
+class ParallelAttention(nn.Module):
+    """A multi-head attention of which this rank has H / W query heads and G / W key/value heads.
+
+    Args:
+        full: the whole attention, the same on all ranks, without cache.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: H or G is no multiple of W.
+    """
+
+    def __init__(self, full: MultiHeadAttention, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        rank, world = dist.get_rank(group), dist.get_world_size(group)
+        if full.n_heads % world or full.n_kv_heads % world:
+            raise ValueError(
+                f"n_heads and n_kv_heads must be multiples of the {world} ranks; got {full.n_heads} and "
+                f"{full.n_kv_heads}"
+            )
+        self.group, self.dropout, self.causal = group, full.dropout, full.causal
+        self.n_heads, self.n_kv_heads = full.n_heads // world, full.n_kv_heads // world
+        self.rotary, self.distance_bias = full.rotary, full.distance_bias
+        self.first_head = rank * self.n_heads
+        whole = full.projections()
+        # TODO 6.6: query, key and value side by side, each cut by columns; out cut by rows
+        raise NotImplementedError(
+            "6.6 ParallelAttention.__init__: query, key and value side by side, each cut by columns; out cut by rows; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: None = None,
+        return_weights: bool = False,
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C), the same on all ranks; one all-reduce forward, and one backward.
+
+        Args:
+            x: the same on all ranks.
+            mask, positions: as `MultiHeadAttention` takes them.
+            context, cache, return_weights: are not for training on many ranks.
+
+        Raises:
+            ValueError: one of those was given.
+        """
+        if context is not None or cache is not None or return_weights:
+            raise ValueError("context, cache and return_weights are for one process")
+        if positions is None:
+            positions = torch.arange(x.shape[1], device=x.device)  # (T,)
+        # TODO 6.6: as in one process, with this rank's heads; of a bias, their rows
+        raise NotImplementedError(
+            "6.6 ParallelAttention.forward: as in one process, with this rank's heads; of a bias, their rows; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+
+class VocabParallelEmbedding(nn.Module):
+    """A part of the rows of a token table: this rank has the vectors of V / W ids.
+
+    Args:
+        full: the whole table, (V, C), the same on all ranks.
+        group: whose ranks take part; None means all processes.
+
+    Attributes:
+        weight: (V / W, C): the vectors of the ids from `first` on.
+        first: the first id of this rank.
+
+    Raises:
+        ValueError: V is no multiple of W.
+    """
+
+    def __init__(self, full: Tensor, group: ProcessGroup | None = None) -> None:
+        super().__init__()
+        self.group = group
+        self.weight = nn.Parameter(part_of(full, 0, group))
+        self.first = dist.get_rank(group) * len(self.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum."""
+        # TODO 6.6: look up those that are here, zeros for the others; sum over ranks
+        raise NotImplementedError(
+            "6.6 VocabParallelEmbedding.forward: look up those that are here, zeros for the others; sum over ranks; "
+            "hint: python -m bootcamp hint 6.6"
+        )
+
+
+def vocab_parallel_cross_entropy(logits: Tensor, targets: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """Give the mean of -ln p(target) where each rank has the logits of V / W tokens; they are never put together.
+
+        -ln p(t)  =  max + ln Σ over ranks of Σ_v exp(logit_v - max) - logit_t
+
+    For each place, the ranks exchange three numbers: the largest logit, the sum of exponentials, the target's logit.
+
+    Args:
+        logits: (..., V / W), this rank's; half formats are computed in float32.
+        targets: integers (...), the same on all ranks, from 0 to V - 1, or IGNORE.
+        group: whose ranks take part; None means all processes.
+
+    Returns:
+        A number, the same on all ranks, as `cross_entropy` of all logits would give it; 0 if no target counts.
+    """
+    # TODO 6.6: the largest (without gradient), the sum, the target's own, each over all ranks; then the mean
+    raise NotImplementedError(
+        "6.6 vocab_parallel_cross_entropy: the largest (without gradient), the sum, the target's own, each over all "
+        "ranks; then the mean; "
+        "hint: python -m bootcamp hint 6.6"
+    )
+
+
+def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
+    """Make a whole model, the same on all ranks, into this rank's part of it, in place; give it.
+
+    In each block, attention and feed-forward become parallel; the token table and the output layer are cut by tokens,
+    and stay tied if they were. Norms and learned positions stay whole: what they see is the same on all ranks, and so
+    are their gradients. Called on the same ids on all ranks, the model gives this rank's logits, (B, T, V / W), for
+    `vocab_parallel_cross_entropy`.
+
+    Args:
+        model: a `GPT`.
+        group: whose ranks take part; None means all processes.
+
+    Raises:
+        ValueError: heads, widths or vocabulary are no multiples of W.
+    """
+    # TODO 6.6: replace the parts; remember whether the head was tied before
+    raise NotImplementedError(
+        "6.6 tensor_parallel: replace the parts; remember whether the head was tied before; "
+        "hint: python -m bootcamp hint 6.6"
+    )
