@@ -1,0 +1,271 @@
+"""6.7 · Pipeline parallelism: each process has some of the layers, and batches flow through them in small pieces.
+
+Huang et al.: GPipe (2019), section 2; Narayanan et al.: Memory-Efficient Pipeline-Parallel DNN Training (2021), section
+2.2, where 1F1B is called PipeDream-Flush.
+Letters: P stages, one on each process of a group; M micro-batches; B batch, T time, C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from stage04_block import GPT
+from stage05_training.batch import Batch
+
+LossOf = Callable[[Tensor, Batch], Tensor]  # what a micro-batch adds to the loss, from the logits that came of it
+
+
+class Event(NamedTuple):
+    """What a process was busy with, for a timeline."""
+
+    kind: str  # "forward" or "backward"
+    batch: int  # the number of the micro-batch, from 0
+    begin: float  # in seconds, by a clock that all processes of a machine share
+    end: float
+
+
+class PipelineRun(NamedTuple):
+    """How a batch went through the pipeline, as one process saw it."""
+
+    loss: float  # the sum of what all micro-batches add; the same on all ranks
+    events: list[Event]  # in the order in which they happened
+    most_alive: int  # how many micro-batches were at most between their forward and their backward here
+
+
+class PipelineStage(nn.Module):
+    """Some of the layers of a model.
+
+    Args:
+        embed: the input of the first stage; None for the others.
+        blocks: the blocks of this stage.
+        norm, head: the output of the last stage; None for the others, and no norm if the model has none.
+        d_model: C.
+
+    Attributes:
+        is_first, is_last: where the stage stands.
+        shared: the table that the output shares with the input, if it does, on the first and the last stage: a copy
+            on each, whose gradients belong together. None otherwise.
+    """
+
+    def __init__(
+        self, embed: nn.Module | None, blocks: Sequence[nn.Module], norm: nn.Module | None, head: Any, d_model: int
+    ) -> None:
+        super().__init__()
+        self.embed, self.norm, self.head = embed, norm, head
+        self.blocks = nn.ModuleList(blocks)
+        self.d_model = d_model
+        self.is_first, self.is_last = embed is not None, head is not None
+        self.shared: nn.Parameter | None = None
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """Pass through the layers of this stage.
+
+        Args:
+            x: ids (B, T) for the first stage, else (B, T, C).
+            mask, positions: as `GPT` takes them.
+
+        Returns:
+            The logits (B, T, V) of the last stage, else (B, T, C).
+        """
+        if positions is None:
+            positions = torch.arange(x.shape[1], device=x.device)  # (T,)
+        # TODO 6.7: as in GPT.forward, with the parts that are here
+        raise NotImplementedError(
+            "6.7 PipelineStage.forward: as in GPT.forward, with the parts that are here; "
+            "hint: python -m bootcamp hint 6.7"
+        )
+
+
+def split_stages(model: GPT, count: int) -> list[PipelineStage]:
+    """Cut a model into stages of as many blocks each; if that does not come out even, the first ones get one more.
+
+    The first stage has the embedding too, the last one the norm before the output, and the output. If these share
+    their table, the last stage gets a copy of it, unless there is only one stage. All else are the parameters of the
+    model themselves.
+
+    Args:
+        model: a `GPT`.
+        count: P.
+
+    Raises:
+        ValueError: a stage would have no block (both numbers are named).
+    """
+    blocks: Any = model.blocks
+    if not 1 <= count <= len(blocks):
+        raise ValueError(f"{len(blocks)} blocks cannot be shared out among {count} stages with one at least")
+    # TODO 6.7: count through the blocks; give each stage its own, and the ends of the model to its ends
+    raise NotImplementedError(
+        "6.7 split_stages: count through the blocks; give each stage its own, and the ends of the model to its ends; "
+        "hint: python -m bootcamp hint 6.7"
+    )
+
+
+def gpipe(
+    stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None = None
+) -> PipelineRun:
+    """Pass all micro-batches forward, then all backward.
+
+    Each process waits for P - 1 others at the beginning and at the end: of (M + P - 1) rounds it works M. What forward
+    has made is kept for all M micro-batches until backward begins.
+
+    Args:
+        stage: this rank's, of as many as the group has ranks.
+        batches: the micro-batches, the same on all ranks.
+        loss_of: what a micro-batch adds to the loss; called on the last rank. So that gradients are those of the mean
+            over all targets, each mean is to be weighed with its part of them.
+        group: whose ranks have the stages, in order; None means all processes.
+
+    Returns:
+        The loss, what this process was busy with, and how much it had to keep.
+
+    Raises:
+        ValueError: there is no batch, or the stage does not stand where the rank does.
+    """
+    line = _Line(stage, batches, loss_of, group)
+    # TODO 6.7: receive, forward, send, for all; then receive, backward, send, for all, the last one first
+    raise NotImplementedError(
+        "6.7 gpipe: receive, forward, send, for all; then receive, backward, send, for all, the last one first; "
+        "hint: python -m bootcamp hint 6.7"
+    )
+
+
+def one_f_one_b(
+    stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None = None
+) -> PipelineRun:
+    """Pass micro-batches forward only as far ahead as the pipeline is long, and then one backward for each one forward.
+
+    Rank r passes P - 1 - r micro-batches forward (or M, if these are less), then by turns one forward and one backward,
+    and at the end what is left backward. It waits as long as with `gpipe`, and keeps what forward has made for P - r
+    micro-batches at most, however many there are.
+
+    Args, Returns, Raises: as `gpipe`.
+    """
+    line = _Line(stage, batches, loss_of, group)
+    # TODO 6.7: the three phases; in the middle, what goes to a neighbour and what comes from it cross
+    raise NotImplementedError(
+        "6.7 one_f_one_b: the three phases; in the middle, what goes to a neighbour and what comes from it cross; "
+        "hint: python -m bootcamp hint 6.7"
+    )
+
+
+def bubble(stages: int, micro_batches: int) -> float:
+    """Say which part of its time a process of a pipeline waits, if all stages take equally long: (P - 1) / (M + P - 1).
+
+    >>> bubble(stages=4, micro_batches=4), bubble(4, 12)
+    (0.42857142857142855, 0.2)
+    """
+    # TODO 6.7: of all rounds, those in which nothing is to do
+    raise NotImplementedError(
+        "6.7 bubble: of all rounds, those in which nothing is to do; hint: python -m bootcamp hint 6.7"
+    )
+
+
+class _Line:
+    """What a process does for a pipeline: its neighbours, what it keeps, and what it was busy with. (Given.)"""
+
+    def __init__(
+        self, stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None
+    ) -> None:
+        self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
+        if not batches:
+            raise ValueError("a pipeline needs batches; got none")
+        if (self.rank == 0, self.rank == self.world - 1) != (stage.is_first, stage.is_last):
+            raise ValueError(f"rank {self.rank} of {self.world} must have stage {self.rank} of {self.world}")
+        self.stage, self.batches, self.loss_of, self.group = stage, batches, loss_of, group
+        self.loss = torch.zeros((), device=batches[0].ids.device)
+        self.events: list[Event] = []
+        self.kept: dict[int, tuple[Tensor | None, Tensor]] = {}  # what came in and what went out, by number
+        self.most_alive = 0
+
+    # -- what is done here
+
+    def forward(self, number: int, incoming: Tensor | None) -> Tensor | None:
+        """Pass a micro-batch through the stage; give what the next stage needs, None on the last."""
+        begin, batch = time.perf_counter(), self.batches[number]
+        x = batch.ids if incoming is None else incoming
+        out = self.stage(x, batch.mask, batch.positions)
+        if self.stage.is_last:
+            out = self.loss_of(out, batch)
+            self.loss += out.detach()
+        self.kept[number] = (incoming, out)
+        self.most_alive = max(self.most_alive, len(self.kept))
+        self.events.append(Event("forward", number, begin, time.perf_counter()))
+        return None if self.stage.is_last else out.detach()
+
+    def backward(self, number: int, gradient: Tensor | None) -> Tensor | None:
+        """Pass a gradient back through the stage; give what the stage before needs, None on the first."""
+        begin = time.perf_counter()
+        incoming, out = self.kept.pop(number)
+        torch.autograd.backward(out, gradient)
+        self.events.append(Event("backward", number, begin, time.perf_counter()))
+        return None if incoming is None else incoming.grad
+
+    def end(self) -> PipelineRun:
+        """Add up the gradients of a table that two stages have; tell everybody the loss."""
+        shared = self.stage.shared
+        if self.world > 1:
+            if shared is not None and shared.grad is None:
+                shared.grad = torch.zeros_like(shared)
+            if shared is not None and shared.grad is not None:
+                theirs = torch.empty_like(shared.grad)
+                other = self.world - 1 - self.rank
+                self._exchange(shared.grad, other, theirs, other)
+                shared.grad += theirs
+            dist.broadcast(self.loss, group=self.group, group_src=self.world - 1)
+        return PipelineRun(self.loss.item(), self.events, self.most_alive)
+
+    # -- what goes to the neighbours, and comes from them
+
+    def receive_forward(self, number: int) -> Tensor | None:
+        """Give what comes from the stage before; None on the first."""
+        incoming = self._room(number, self.stage.is_first)
+        self._exchange(None, 0, incoming, self.rank - 1)
+        return incoming
+
+    def receive_backward(self, number: int) -> Tensor | None:
+        """Give the gradient that comes from the next stage; None on the last."""
+        gradient = self._room(number, self.stage.is_last, False)
+        self._exchange(None, 0, gradient, self.rank + 1)
+        return gradient
+
+    def send_forward(self, out: Tensor | None) -> None:
+        self._exchange(out, self.rank + 1, None, 0)
+
+    def send_backward(self, gradient: Tensor | None) -> None:
+        self._exchange(gradient, self.rank - 1, None, 0)
+
+    def send_forward_receive_backward(self, out: Tensor | None, number: int) -> Tensor | None:
+        """Both with the next stage, at once: if both sent first, and then received, both might wait for ever."""
+        gradient = self._room(number, self.stage.is_last, False)
+        self._exchange(out, self.rank + 1, gradient, self.rank + 1)
+        return gradient
+
+    def send_backward_receive_forward(self, gradient: Tensor | None, number: int) -> Tensor | None:
+        """Both with the stage before, at once."""
+        incoming = self._room(number, self.stage.is_first)
+        self._exchange(gradient, self.rank - 1, incoming, self.rank - 1)
+        return incoming
+
+    def _room(self, number: int, at_end: bool, needs_gradient: bool = True) -> Tensor | None:
+        if at_end:
+            return None
+        ids = self.batches[number].ids
+        weight = next(self.stage.parameters())
+        room = torch.empty(*ids.shape, self.stage.d_model, dtype=weight.dtype, device=ids.device)
+        return room.requires_grad_(needs_gradient)
+
+    def _exchange(self, outgoing: Tensor | None, to: int, incoming: Tensor | None, source: int) -> None:
+        messages = []
+        if outgoing is not None:
+            messages.append(dist.P2POp(dist.isend, outgoing.contiguous(), group=self.group, group_peer=to))
+        if incoming is not None:
+            messages.append(dist.P2POp(dist.irecv, incoming.detach(), group=self.group, group_peer=source))
+        for work in dist.batch_isend_irecv(messages) if messages else []:
+            work.wait()
