@@ -6,6 +6,7 @@ Letters: W processes of a group; N numbers in the parameters of a group of the o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -6,6 +6,7 @@ Letters: W processes of a group; N numbers in the parameters of a group of the o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -152,17 +153,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for outer, pieces, saved in zip(self.param_groups, self._pieces, state_dict["param_groups"]):
             outer.update({key: value for key, value in saved.items() if key != "params"})
             for p in outer["params"]:
-                mine = next((each for each in pieces if each[0] is p), None)
-                if mine is not None:
-                    _, start, stop, piece = mine
+                saved_of_p = state_dict["state"].get(number)
+                for _, start, stop, piece in [each for each in pieces if each[0] is p and saved_of_p]:
                     self.local.state[piece] = {
                         name: value.reshape(-1)[start:stop].to(piece.device, copy=True)
-                        if isinstance(value, Tensor) and value.shape == p.shape and value.dim()
-                        else value
-                        for name, value in state_dict["state"].get(number, {}).items()
+                        if isinstance(value, Tensor) and value.dim() and value.shape == p.shape
+                        else copy.deepcopy(value)
+                        for name, value in saved_of_p.items()
                     }
-                    if not self.local.state[piece]:
-                        del self.local.state[piece]
                 number += 1
         # END SOLUTION
 
