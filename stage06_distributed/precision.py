@@ -116,6 +116,9 @@ class MasterWeights:
     A step of AdamW changes a weight by about the learning rate. bfloat16 has no number between 1 and 1.0078, so a step
     of 0.001 from 1 leads back to 1, each time, for ever. In float32 a thousand such steps add up.
 
+    In one step: backward; `take_gradients()`; what needs all digits of the gradients, such as clipping, with `masters`
+    for parameters; `step()`. Where there is nothing in between, `step()` alone takes them too.
+
     Args:
         parameters: in any floating-point format, or groups of them, as optimizers take them.
         make: makes the optimizer of the masters, from what takes the place of `parameters`; such as
@@ -123,15 +126,16 @@ class MasterWeights:
 
     Attributes:
         optimizer: the optimizer; its groups hold the masters, and their options may be changed as usual.
-        masters: the float32 copies, in the order of the parameters.
+        parameters: the parameters, in the order in which they came.
+        masters: their float32 copies, in the same order.
 
     >>> p = nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
     >>> masters = MasterWeights([p], lambda groups: torch.optim.SGD(groups, lr=0.001))
     >>> for _ in range(10):
     ...     p.grad = torch.ones_like(p)
     ...     masters.step()
-    >>> masters.masters[0].item(), p.item()  # 10 steps of 0.001, which bfloat16 alone would have lost
-    (0.9899998903274536, 0.98828125)
+    >>> round(masters.masters[0].item(), 4), p.item()  # 10 steps of 0.001, which bfloat16 alone would have lost
+    (0.99, 0.98828125)
     """
 
     def __init__(
@@ -148,21 +152,29 @@ class MasterWeights:
             "hint: python -m bootcamp hint 6.4"
         )
 
-    def step(self) -> None:
-        """Take the gradients of the parameters, in float32, for one step of the masters; round these into them.
-
-        A parameter without a gradient stays, and so does its master. The gradients stay as they are.
-        """
-        # TODO 6.4: gradients to the masters, step, masters to the parameters; masters keep no gradient
+    def take_gradients(self) -> None:
+        """Give each master a float32 copy of its parameter's gradient; None if that has none."""
+        # TODO 6.4: from each parameter to its master
         raise NotImplementedError(
-            "6.4 MasterWeights.step: gradients to the masters, step, masters to the parameters; masters keep no "
-            "gradient; "
+            "6.4 MasterWeights.take_gradients: from each parameter to its master; hint: python -m bootcamp hint 6.4"
+        )
+
+    def step(self) -> None:
+        """Step the masters, and round them into the parameters.
+
+        If no master has a gradient yet, they take those of the parameters first; afterwards none has one. A parameter
+        without a gradient stays, and so does its master. The gradients of the parameters stay as they are.
+        """
+        # TODO 6.4: gradients, if there are none yet; step; masters to the parameters; no gradient stays
+        raise NotImplementedError(
+            "6.4 MasterWeights.step: gradients, if there are none yet; step; masters to the parameters; no gradient "
+            "stays; "
             "hint: python -m bootcamp hint 6.4"
         )
 
     def zero_grad(self) -> None:
-        """Take the gradients of the parameters away: each `grad` is None. (Given.)"""
-        for p in self.parameters:
+        """Take the gradients of parameters and masters away: each `grad` is None. (Given.)"""
+        for p in (*self.parameters, *self.masters):
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -198,7 +210,8 @@ class LossScaler:
     a row that had not.
 
     In one step, in this order: `scale(loss).backward()`, for each of its batches; `unscale(parameters)`; clipping;
-    `step(optimizer)`; `update()`.
+    `step(optimizer)`; `update()`. Divided in float16, small gradients would vanish after all. Weights in float16 have
+    such gradients, so `MasterWeights.take_gradients()` comes first, and the parameters are its `masters`.
 
     Args:
         initial: the scale at the beginning.
@@ -243,6 +256,8 @@ class LossScaler:
 
     def unscale(self, parameters: Iterable[Tensor]) -> bool:
         """Divide the gradients of all parameters by the scale, in place, and see whether all are finite, on all ranks.
+
+        Parameters without a gradient do not count.
 
         Returns:
             Whether they are; the same on all ranks of the group.

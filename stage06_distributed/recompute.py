@@ -53,7 +53,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
 
     The second time, the same must come, so random numbers are drawn from the same states of torch's generators (of the
     CPU, and of the CUDA devices that arguments lie on), in the same region of autocast; afterwards the generators are
-    as they were before backward.
+    as they were before backward. The function may have checkpoints within; the arguments of these are kept as well.
 
     Args:
         function: such as a module; tensors that it uses besides its arguments, its weights, get their gradients.
