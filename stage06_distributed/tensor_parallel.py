@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from stage02_embeddings.checks import check_integers
 from stage03_attention import (
     MultiHeadAttention,
     attention,
@@ -44,10 +45,11 @@ def part_of(whole: Tensor, dim: int, group: ProcessGroup | None = None) -> Tenso
 def copy_to_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
     """Give x, which is the same on all ranks and which each of them uses for a part of the work.
 
-    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x.
+    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x. What
+    came backward is not changed: others may have been given the same tensor.
 
     Args:
-        x: any shape, the same on all ranks.
+        x: of any shape, the same on all ranks; laid out however it is.
         group: whose ranks take part; None means all processes.
     """
     # TODO 6.6: an autograd.Function; all-reduce a copy of the gradient
@@ -62,7 +64,7 @@ def sum_over_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
     Backward nothing happens: the gradient of a sum is that of each of its terms, and is the same on all ranks.
 
     Args:
-        x: any shape, the same on all ranks; it is not changed.
+        x: of any shape, which all ranks share; laid out however it is. It is not changed.
         group: whose ranks take part; None means all processes.
     """
     # TODO 6.6: an autograd.Function; all-reduce a copy
@@ -200,9 +202,10 @@ class ParallelAttention(nn.Module):
         self.rotary, self.distance_bias = full.rotary, full.distance_bias
         self.first_head = rank * self.n_heads
         whole = full.projections()
-        # TODO 6.6: query, key and value side by side, each cut by columns; out cut by rows
+        # TODO 6.6: query, key and value are cut by columns, which makes heads of them; out is cut by rows
         raise NotImplementedError(
-            "6.6 ParallelAttention.__init__: query, key and value side by side, each cut by columns; out cut by rows; "
+            "6.6 ParallelAttention.__init__: query, key and value are cut by columns, which makes heads of them; out "
+            "is cut by rows; "
             "hint: python -m bootcamp hint 6.6"
         )
 
@@ -217,9 +220,11 @@ class ParallelAttention(nn.Module):
     ) -> Tensor:
         """(B, T, C) to (B, T, C), the same on all ranks; one all-reduce forward, and one backward.
 
+        A distance bias that is learned stays whole, as each rank uses rows of it: its gradient takes one more backward.
+
         Args:
             x: the same on all ranks.
-            mask, positions: as `MultiHeadAttention` takes them.
+            mask, positions: as `MultiHeadAttention` takes them; a mask may be one for each of the H heads.
             context, cache, return_weights: are not for training on many ranks.
 
         Raises:
@@ -229,6 +234,8 @@ class ParallelAttention(nn.Module):
             raise ValueError("context, cache and return_weights are for one process")
         if positions is None:
             positions = torch.arange(x.shape[1], device=x.device)  # (T,)
+        if mask is not None and mask.dim() > 2 and mask.shape[-3] > 1:  # one for each head: those of this rank's
+            mask = mask[..., self.first_head : self.first_head + self.n_heads, :, :]
         # TODO 6.6: as in one process, with this rank's heads; of a bias, their rows
         raise NotImplementedError(
             "6.6 ParallelAttention.forward: as in one process, with this rank's heads; of a bias, their rows; "
@@ -258,7 +265,14 @@ class VocabParallelEmbedding(nn.Module):
         self.first = dist.get_rank(group) * len(self.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum."""
+        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum.
+
+        Raises:
+            TypeError: the ids are no integers.
+            IndexError: an id is not from 0 to V - 1.
+        """
+        check_integers(ids, "id", len(self.weight) * dist.get_world_size(self.group))
+        ids = ids.long()  # in 8 bits without a sign, 3 - 12 would be 247
         # TODO 6.6: look up those that are here, zeros for the others; sum over ranks
         raise NotImplementedError(
             "6.6 VocabParallelEmbedding.forward: look up those that are here, zeros for the others; sum over ranks; "
@@ -280,7 +294,15 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: Tensor, group: Process
 
     Returns:
         A number, the same on all ranks, as `cross_entropy` of all logits would give it; 0 if no target counts.
+
+    Raises:
+        ValueError: the shapes do not fit (both are named).
+        IndexError: a target is not from 0 to V - 1.
     """
+    if logits.shape[:-1] != targets.shape:
+        raise ValueError(f"targets must be {tuple(logits.shape[:-1])}, as the logits are; got {tuple(targets.shape)}")
+    targets = targets.long()
+    check_integers(targets[targets != IGNORE], "target", logits.shape[-1] * dist.get_world_size(group))
     # TODO 6.6: the largest (without gradient), the sum, the target's own, each over all ranks; then the mean
     raise NotImplementedError(
         "6.6 vocab_parallel_cross_entropy: the largest (without gradient), the sum, the target's own, each over all "
@@ -295,7 +317,10 @@ def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
     In each block, attention and feed-forward become parallel; the token table and the output layer are cut by tokens,
     and stay tied if they were. Norms and learned positions stay whole: what they see is the same on all ranks, and so
     are their gradients. Called on the same ids on all ranks, the model gives this rank's logits, (B, T, V / W), for
-    `vocab_parallel_cross_entropy`.
+    `vocab_parallel_cross_entropy`. It stays in training or eval mode, as it was.
+
+    Dropout draws from each rank's own generator. With the same seed on all ranks, all of them drop the same numbers of
+    what they share; else what should be the same on all ranks no longer is.
 
     Args:
         model: a `GPT`.
@@ -304,8 +329,8 @@ def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
     Raises:
         ValueError: heads, widths or vocabulary are no multiples of W.
     """
-    # TODO 6.6: replace the parts; remember whether the head was tied before
+    # TODO 6.6: replace the parts; remember whether the head was tied before; and the mode
     raise NotImplementedError(
-        "6.6 tensor_parallel: replace the parts; remember whether the head was tied before; "
+        "6.6 tensor_parallel: replace the parts; remember whether the head was tied before; and the mode; "
         "hint: python -m bootcamp hint 6.6"
     )

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from stage02_embeddings.checks import check_integers
 from stage03_attention import (
     MultiHeadAttention,
     attention,
@@ -44,10 +45,11 @@ def part_of(whole: Tensor, dim: int, group: ProcessGroup | None = None) -> Tenso
 def copy_to_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
     """Give x, which is the same on all ranks and which each of them uses for a part of the work.
 
-    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x.
+    Forward nothing happens. Backward each rank has the gradient of its part of the work: their sum is that of x. What
+    came backward is not changed: others may have been given the same tensor.
 
     Args:
-        x: any shape, the same on all ranks.
+        x: of any shape, the same on all ranks; laid out however it is.
         group: whose ranks take part; None means all processes.
     """
     # BEGIN SOLUTION 6.6: an autograd.Function; all-reduce a copy of the gradient
@@ -62,7 +64,7 @@ def sum_over_ranks(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
     Backward nothing happens: the gradient of a sum is that of each of its terms, and is the same on all ranks.
 
     Args:
-        x: any shape, the same on all ranks; it is not changed.
+        x: of any shape, which all ranks share; laid out however it is. It is not changed.
         group: whose ranks take part; None means all processes.
     """
     # BEGIN SOLUTION 6.6: an autograd.Function; all-reduce a copy
@@ -229,14 +231,10 @@ class ParallelAttention(nn.Module):
         self.rotary, self.distance_bias = full.rotary, full.distance_bias
         self.first_head = rank * self.n_heads
         whole = full.projections()
-        # BEGIN SOLUTION 6.6: query, key and value side by side, each cut by columns; out cut by rows
-        parts = [part_of(each, 0, group) for each in (whole.query, whole.key, whole.value)]
-        self._widths = [len(each) for each in parts]
-        self.weight = nn.Parameter(torch.cat(parts))  # ((H + 2 G) / W · D, C)
-        self.bias = None
-        if whole.query_bias is not None:
-            biases = (whole.query_bias, whole.key_bias, whole.value_bias)
-            self.bias = nn.Parameter(torch.cat([part_of(each, 0, group) for each in biases if each is not None]))
+        # BEGIN SOLUTION 6.6: query, key and value are cut by columns, which makes heads of them; out is cut by rows
+        self.query = ColumnParallelLinear(whole.query, whole.query_bias, group)
+        self.key = ColumnParallelLinear(whole.key, whole.key_bias, group)
+        self.value = ColumnParallelLinear(whole.value, whole.value_bias, group)
         self.out = RowParallelLinear(whole.out, whole.out_bias, group)
         # END SOLUTION
 
@@ -251,9 +249,11 @@ class ParallelAttention(nn.Module):
     ) -> Tensor:
         """(B, T, C) to (B, T, C), the same on all ranks; one all-reduce forward, and one backward.
 
+        A distance bias that is learned stays whole, as each rank uses rows of it: its gradient takes one more backward.
+
         Args:
             x: the same on all ranks.
-            mask, positions: as `MultiHeadAttention` takes them.
+            mask, positions: as `MultiHeadAttention` takes them; a mask may be one for each of the H heads.
             context, cache, return_weights: are not for training on many ranks.
 
         Raises:
@@ -263,9 +263,11 @@ class ParallelAttention(nn.Module):
             raise ValueError("context, cache and return_weights are for one process")
         if positions is None:
             positions = torch.arange(x.shape[1], device=x.device)  # (T,)
+        if mask is not None and mask.dim() > 2 and mask.shape[-3] > 1:  # one for each head: those of this rank's
+            mask = mask[..., self.first_head : self.first_head + self.n_heads, :, :]
         # BEGIN SOLUTION 6.6: as in one process, with this rank's heads; of a bias, their rows
-        projected = nn.functional.linear(copy_to_ranks(x, self.group), self.weight, self.bias)
-        q, k, v = projected.split(self._widths, dim=-1)  # (B, T, H / W · D), and twice (B, T, G / W · D)
+        x = copy_to_ranks(x, self.group)  # once for all three
+        q, k, v = (nn.functional.linear(x, each.weight, each.bias) for each in (self.query, self.key, self.value))
         q, k, v = split_heads(q, self.n_heads), split_heads(k, self.n_kv_heads), split_heads(v, self.n_kv_heads)
         if self.rotary is not None:
             q, k = self.rotary(q, positions), self.rotary(k, positions)
@@ -305,12 +307,19 @@ class VocabParallelEmbedding(nn.Module):
         self.first = dist.get_rank(group) * len(self.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum."""
+        """Integers (...), the same on all ranks, to (..., C): zeros for ids that other ranks have, and then the sum.
+
+        Raises:
+            TypeError: the ids are no integers.
+            IndexError: an id is not from 0 to V - 1.
+        """
+        check_integers(ids, "id", len(self.weight) * dist.get_world_size(self.group))
+        ids = ids.long()  # in 8 bits without a sign, 3 - 12 would be 247
         # BEGIN SOLUTION 6.6: look up those that are here, zeros for the others; sum over ranks
         local = ids - self.first
         here = (local >= 0) & (local < len(self.weight))
         vectors = nn.functional.embedding(local.where(here, 0), self.weight)  # (..., C)
-        return sum_over_ranks(vectors * here[..., None], self.group)
+        return sum_over_ranks(vectors.where(here[..., None], 0.0), self.group)
         # END SOLUTION
 
 
@@ -328,16 +337,24 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: Tensor, group: Process
 
     Returns:
         A number, the same on all ranks, as `cross_entropy` of all logits would give it; 0 if no target counts.
+
+    Raises:
+        ValueError: the shapes do not fit (both are named).
+        IndexError: a target is not from 0 to V - 1.
     """
+    if logits.shape[:-1] != targets.shape:
+        raise ValueError(f"targets must be {tuple(logits.shape[:-1])}, as the logits are; got {tuple(targets.shape)}")
+    targets = targets.long()
+    check_integers(targets[targets != IGNORE], "target", logits.shape[-1] * dist.get_world_size(group))
     # BEGIN SOLUTION 6.6: the largest (without gradient), the sum, the target's own, each over all ranks; then the mean
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     top = logits.detach().amax(-1)  # (...)
     dist.all_reduce(top, dist.ReduceOp.MAX, group=group)
     shifted = logits - top[..., None]
     total = sum_over_ranks(shifted.exp().sum(-1), group)  # (...)
-    local = targets.long() - dist.get_rank(group) * logits.shape[-1]
+    local = targets - dist.get_rank(group) * logits.shape[-1]
     here = (local >= 0) & (local < logits.shape[-1])
-    own = shifted.gather(-1, local.where(here, 0)[..., None])[..., 0] * here
+    own = shifted.gather(-1, local.where(here, 0)[..., None])[..., 0].where(here, 0.0)
     counts = targets != IGNORE
     losses = (total.log() - sum_over_ranks(own, group)).where(counts, 0.0)
     return losses.sum() / counts.sum().clamp(min=1)
@@ -350,7 +367,10 @@ def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
     In each block, attention and feed-forward become parallel; the token table and the output layer are cut by tokens,
     and stay tied if they were. Norms and learned positions stay whole: what they see is the same on all ranks, and so
     are their gradients. Called on the same ids on all ranks, the model gives this rank's logits, (B, T, V / W), for
-    `vocab_parallel_cross_entropy`.
+    `vocab_parallel_cross_entropy`. It stays in training or eval mode, as it was.
+
+    Dropout draws from each rank's own generator. With the same seed on all ranks, all of them drop the same numbers of
+    what they share; else what should be the same on all ranks no longer is.
 
     Args:
         model: a `GPT`.
@@ -359,7 +379,7 @@ def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
     Raises:
         ValueError: heads, widths or vocabulary are no multiples of W.
     """
-    # BEGIN SOLUTION 6.6: replace the parts; remember whether the head was tied before
+    # BEGIN SOLUTION 6.6: replace the parts; remember whether the head was tied before; and the mode
     tied = model.head.weight is model.embed.token.weight
     for block in model.blocks:
         block.attention = ParallelAttention(block.attention, group)
@@ -368,5 +388,5 @@ def tensor_parallel(model: GPT, group: ProcessGroup | None = None) -> GPT:
     model.head = ColumnParallelLinear(model.head.weight, None, group)
     if tied:
         model.head.weight = model.embed.token.weight
-    return model
+    return model.train(model.training)
     # END SOLUTION
