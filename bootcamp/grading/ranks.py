@@ -271,7 +271,7 @@ def _rank(
 ) -> None:
     """What a rank does: set up, run, say what came of it, and wait to be ended."""
     global _recorder
-    faulthandler.cancel_dump_traceback_later()
+    # The watchdog of the worker's test is not here: a fork takes no threads along. To cancel it would wait for it.
     faulthandler.enable(open(os.path.join(scratch, f"trace{rank}"), "w", encoding="utf-8"))
     import torch
     import torch.distributed as dist
