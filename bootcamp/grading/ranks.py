@@ -60,11 +60,8 @@ def on_ranks(world: int, body: Callable[..., Any], *args: Any, seconds: float = 
         RankFailed: a rank raised, died, or waited too long; the first that did, if there are several.
     """
     folder = stages.current()[STAGE].folder
-    method = _start_method()
-    if method == "fork":
-        _warm()
     with tempfile.TemporaryDirectory(prefix="ranks-") as scratch:
-        context: Any = multiprocessing.get_context(method)
+        context: Any = multiprocessing.get_context(_start_method())
         pipes = [context.Pipe() for _ in range(world)]
         near = [pipe for pipe, _ in pipes]
         processes = [
@@ -124,18 +121,16 @@ def _start_method() -> str:
 
 def _warm() -> None:
     """Import here, once, what each rank would import for itself; a dispatch mode takes seconds the first time."""
-    global _warmed
-    if not _warmed:
-        import torch
+    import torch
 
-        from bootcamp.grading.recorder import Recorder
+    from bootcamp.grading.recorder import Recorder
 
-        with Recorder(""):
-            torch.ones(1).add_(1)
-        _warmed = True
+    with Recorder(""):
+        torch.ones(1).add_(1)
 
 
-_warmed = False
+if _start_method() == "fork" and multiprocessing.parent_process() is None:
+    _warm()  # when graders are collected, and not on the time of the first test
 
 
 class _Watch:

@@ -113,9 +113,10 @@ def all_reduce(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
 
     A reduce-scatter and an all-gather. A rank sends 2 (W - 1) / W of its numbers, and so less than twice x, however
     many ranks there are; a rank that collected all and sent out the sum would have to take and send (W - 1) times x.
+    Each sum is made on one rank and copied to the others, so all have the same bits.
 
     Args:
-        x: of any shape, the same on all ranks; written over in place, laid out however it is.
+        x: of any shape, the same on all ranks; written over in place, laid out however it is; a parameter, too.
         group: whose ranks take part; None means all processes.
 
     Returns:
@@ -135,7 +136,7 @@ def broadcast(x: Tensor, source: int = 0, group: ProcessGroup | None = None) -> 
     2^s further. Every other rank gets it once.
 
     Args:
-        x: of one shape and format on all ranks; written over in place, laid out however it is.
+        x: of one shape and format on all ranks; written over in place, laid out however it is; a parameter, too.
         source: the rank in the group that has it.
         group: whose ranks take part; None means all processes.
 
