@@ -68,16 +68,18 @@ def share_of(count: int, group: ProcessGroup | None = None, device: torch.device
 class DataParallel(nn.Module):
     """Makes a model one of W copies that stay equal: after each backward all have the mean of the W gradients.
 
-    When it is made, the weights and buffers of the first rank are written over those of the others. It is called like
-    the model that is in it.
+    When it is made, the weights and buffers of the first rank are written over those of the others, in whatever format
+    and laid out however they are. It is called like the model that is in it.
 
     Gradients are summed up a bucket at a time, each with one message to `dist.all_reduce`, which is sent as soon as
     backward has come through all parameters of the bucket, and travels while backward goes on. Buckets are sent in
     their order, which is the same on all ranks. When backward returns, all have arrived: `grad` of each parameter is
-    the mean over the ranks.
+    the mean over the ranks, in the format of the parameter. The sum of half formats is taken in float32, where it
+    neither overflows nor loses digits.
 
     What one rank does not use another may: a parameter that this rank's loss does not depend on counts as one with a
-    gradient of zeros, and gets the mean all the same. If no rank used it, its `grad` is None.
+    gradient of zeros, and gets the mean all the same. If no rank used it, its `grad` stays as it is: None. A loss
+    depends on one parameter at least, on each rank; else nothing here would know of its backward.
 
     Args:
         module: the model; its parameters and buffers stay its own.
@@ -103,7 +105,9 @@ class DataParallel(nn.Module):
         self.buckets = buckets_of(parameters, int(bucket_mb * 2**20))
         # BEGIN SOLUTION 6.3: broadcast what the first rank has; a hook on each parameter that its gradient is there
         for tensor in [*module.parameters(), *module.buffers()]:
-            dist.broadcast(tensor.detach(), group=group, group_src=0)
+            content = tensor.detach().contiguous()  # the tensor itself, or a copy if it has gaps
+            dist.broadcast(content, group=group, group_src=0)
+            tensor.detach().copy_(content)
         self._bucket_of = {p: number for number, bucket in enumerate(self.buckets) for p in bucket}
         self._reset()
         for p in parameters:
