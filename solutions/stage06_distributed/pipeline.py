@@ -7,8 +7,9 @@ Letters: P stages, one on each process of a group; M micro-batches; B batch, T t
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch.distributed import ProcessGroup
 from stage04_block import GPT
 from stage05_training.batch import Batch
 
+Region = Callable[[], contextlib.AbstractContextManager[Any]]
 LossOf = Callable[[Tensor, Batch], Tensor]  # what a micro-batch adds to the loss, from the logits that came of it
 
 
@@ -44,7 +46,7 @@ class PipelineStage(nn.Module):
 
     Args:
         embed: the input of the first stage; None for the others.
-        blocks: the blocks of this stage.
+        blocks: the blocks of this stage, by their numbers in the model: parameters have the names that they have there.
         norm, head: the output of the last stage; None for the others, and no norm if the model has none.
         d_model: C.
 
@@ -55,11 +57,16 @@ class PipelineStage(nn.Module):
     """
 
     def __init__(
-        self, embed: nn.Module | None, blocks: Sequence[nn.Module], norm: nn.Module | None, head: Any, d_model: int
+        self,
+        embed: nn.Module | None,
+        blocks: Mapping[int, nn.Module],
+        norm: nn.Module | None,
+        head: nn.Module | None,
+        d_model: int,
     ) -> None:
         super().__init__()
         self.embed, self.norm, self.head = embed, norm, head
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleDict({str(number): block for number, block in blocks.items()})
         self.d_model = d_model
         self.is_first, self.is_last = embed is not None, head is not None
         self.shared: nn.Parameter | None = None
@@ -79,7 +86,7 @@ class PipelineStage(nn.Module):
         # BEGIN SOLUTION 6.7: as in GPT.forward, with the parts that are here
         if self.embed is not None:
             x = self.embed(x, positions)  # (B, T, C)
-        for block in self.blocks:
+        for block in self.blocks.values():
             x = block(x, mask, positions)
         if self.norm is not None:
             x = self.norm(x)
@@ -90,9 +97,9 @@ class PipelineStage(nn.Module):
 def split_stages(model: GPT, count: int) -> list[PipelineStage]:
     """Cut a model into stages of as many blocks each; if that does not come out even, the first ones get one more.
 
-    The first stage has the embedding too, the last one the norm before the output, and the output. If these share
-    their table, the last stage gets a copy of it, unless there is only one stage. All else are the parameters of the
-    model themselves.
+    The first stage has the embedding too, the last one the norm before the output, and the output. The parts are those
+    of the model, which is not to be used any more; if input and output share their table, the output gets a copy of it,
+    unless there is only one stage.
 
     Args:
         model: a `GPT`.
@@ -112,7 +119,7 @@ def split_stages(model: GPT, count: int) -> list[PipelineStage]:
         stages.append(
             PipelineStage(
                 model.embed if first else None,
-                blocks[begin:end],
+                {place: blocks[place] for place in range(begin, end)},
                 model.norm if last else None,
                 model.head if last else None,
                 model.config.d_model,
@@ -121,16 +128,18 @@ def split_stages(model: GPT, count: int) -> list[PipelineStage]:
         begin = end
     table = model.embed.token.weight
     if count > 1 and model.head.weight is table:
-        head = nn.Linear(*reversed(table.shape), bias=False, device=table.device, dtype=table.dtype)
-        head.weight = nn.Parameter(table.detach().clone())
-        stages[-1].head = head
-        stages[0].shared, stages[-1].shared = table, head.weight
+        model.head.weight = nn.Parameter(table.detach().clone())
+        stages[0].shared, stages[-1].shared = table, model.head.weight
     return stages
     # END SOLUTION
 
 
 def gpipe(
-    stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None = None
+    stage: PipelineStage,
+    batches: Sequence[Batch],
+    loss_of: LossOf,
+    group: ProcessGroup | None = None,
+    no_sync: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass all micro-batches forward, then all backward.
 
@@ -143,6 +152,8 @@ def gpipe(
         loss_of: what a micro-batch adds to the loss; called on the last rank. So that gradients are those of the mean
             over all targets, each mean is to be weighed with its part of them.
         group: whose ranks have the stages, in order; None means all processes.
+        no_sync: makes the region that each backward but the last runs in, for a stage of which there are several copies
+            (`DataParallel.no_sync`).
 
     Returns:
         The loss, what this process was busy with, and how much it had to keep.
@@ -150,7 +161,7 @@ def gpipe(
     Raises:
         ValueError: there is no batch, or the stage does not stand where the rank does.
     """
-    line = _Line(stage, batches, loss_of, group)
+    line = _Line(stage, batches, loss_of, group, no_sync)
     # BEGIN SOLUTION 6.7: receive, forward, send, for all; then receive, backward, send, for all, the last one first
     for number in range(len(batches)):
         line.send_forward(line.forward(number, line.receive_forward(number)))
@@ -161,7 +172,11 @@ def gpipe(
 
 
 def one_f_one_b(
-    stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None = None
+    stage: PipelineStage,
+    batches: Sequence[Batch],
+    loss_of: LossOf,
+    group: ProcessGroup | None = None,
+    no_sync: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass micro-batches forward only as far ahead as the pipeline is long, and then one backward for each one forward.
 
@@ -171,7 +186,7 @@ def one_f_one_b(
 
     Args, Returns, Raises: as `gpipe`.
     """
-    line = _Line(stage, batches, loss_of, group)
+    line = _Line(stage, batches, loss_of, group, no_sync)
     # BEGIN SOLUTION 6.7: the three phases; in the middle, what goes to a neighbour and what comes from it cross
     count = len(batches)
     ahead = min(line.world - 1 - line.rank, count)
@@ -207,14 +222,20 @@ class _Line:
     """What a process does for a pipeline: its neighbours, what it keeps, and what it was busy with. (Given.)"""
 
     def __init__(
-        self, stage: PipelineStage, batches: Sequence[Batch], loss_of: LossOf, group: ProcessGroup | None
+        self,
+        stage: PipelineStage,
+        batches: Sequence[Batch],
+        loss_of: LossOf,
+        group: ProcessGroup | None,
+        no_sync: Region,
     ) -> None:
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
         if not batches:
             raise ValueError("a pipeline needs batches; got none")
         if (self.rank == 0, self.rank == self.world - 1) != (stage.is_first, stage.is_last):
             raise ValueError(f"rank {self.rank} of {self.world} must have stage {self.rank} of {self.world}")
-        self.stage, self.batches, self.loss_of, self.group = stage, batches, loss_of, group
+        self.stage, self.batches, self.loss_of, self.group, self.no_sync = stage, batches, loss_of, group, no_sync
+        self.left = len(batches)  # how many have still to go back
         self.loss = torch.zeros((), device=batches[0].ids.device)
         self.events: list[Event] = []
         self.kept: dict[int, tuple[Tensor | None, Tensor]] = {}  # what came in and what went out, by number
@@ -239,7 +260,9 @@ class _Line:
         """Pass a gradient back through the stage; give what the stage before needs, None on the first."""
         begin = time.perf_counter()
         incoming, out = self.kept.pop(number)
-        torch.autograd.backward(out, gradient)
+        self.left -= 1
+        with self.no_sync() if self.left else contextlib.nullcontext():
+            torch.autograd.backward(out, gradient)
         self.events.append(Event("backward", number, begin, time.perf_counter()))
         return None if incoming is None else incoming.grad
 

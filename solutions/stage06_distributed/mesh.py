@@ -1,0 +1,109 @@
+"""Who takes part in a run: processes, their groups, and their devices. (Given; nothing to write here.)
+
+Letters: W processes; dp · pp · tp = W.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch.distributed import ProcessGroup
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How W processes share the work.
+
+    Args:
+        dp: how many copies of the model there are, each of which reads a part of the batch.
+        tp: how many processes share each matrix.
+        pp: how many stages the layers are cut into.
+
+    Raises:
+        ValueError: a number is not positive (it is named).
+
+    >>> Layout(dp=2, tp=2).world
+    4
+    """
+
+    dp: int = 1
+    tp: int = 1
+    pp: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("dp", "tp", "pp"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+
+    @property
+    def world(self) -> int:
+        return self.dp * self.tp * self.pp
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The place of this process among all.
+
+    Processes that share matrices have neighbouring ranks, since they talk most, and those on one machine do it fastest:
+    rank = (dp_rank · pp + pp_rank) · tp + tp_rank.
+
+    Attributes:
+        layout: how many there are of each.
+        devices: torch's own mesh, with the dimensions "dp", "pp" and "tp".
+        device: where this process computes.
+    """
+
+    layout: Layout
+    devices: DeviceMesh
+    device: torch.device
+
+    def group(self, name: str) -> ProcessGroup:
+        """The processes that differ from this one in "dp", "pp" or "tp" alone."""
+        return self.devices.get_group(name)
+
+    def rank(self, name: str) -> int:
+        """The place of this process among those."""
+        return self.devices.get_local_rank(name)
+
+
+@contextlib.contextmanager
+def open_mesh(layout: Layout, device: str | None = None) -> Iterator[Mesh]:
+    """Find the other processes of a run, and leave them at the end.
+
+    `torchrun` says in the environment who is there; without it, this process is alone. Messages travel over NCCL where
+    each process has a GPU of its own, else over gloo.
+
+    Args:
+        layout: its `world` is the number of processes.
+        device: "cpu" or "cuda"; None takes CUDA if this machine has as many GPUs as processes of the run.
+
+    Raises:
+        ValueError: the layout is for another number of processes (both are named).
+    """
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
+    if layout.world != world:
+        raise ValueError(
+            f"dp · tp · pp must be the number of processes, {world}; got {layout.dp} · {layout.tp} · {layout.pp}"
+        )
+    enough = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    kind = device or ("cuda" if enough and torch.cuda.is_available() else "cpu")
+    where = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
+    if kind == "cuda":
+        torch.cuda.set_device(where)
+    backend = "nccl" if kind == "cuda" else "gloo"
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group(backend)
+    else:
+        store = dist.HashStore()  # type: ignore[reportPrivateImportUsage] - torch documents it
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)
+    try:
+        devices = init_device_mesh(kind, (layout.dp, layout.pp, layout.tp), mesh_dim_names=("dp", "pp", "tp"))
+        yield Mesh(layout, devices, where)
+    finally:
+        dist.destroy_process_group()
