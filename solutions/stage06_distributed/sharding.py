@@ -5,7 +5,7 @@ Letters: N items, W processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 import torch
 from torch.utils.data import Sampler
@@ -16,13 +16,14 @@ class ShardedSampler(Sampler[int]):
 
     All ranks draw the same order, from the seed and the number of the epoch alone, and rank r takes every W-th of it,
     beginning with the r-th. So no index comes twice, none is forgotten, and the first W·B indices of the order are the
-    first B of all ranks: W ranks with batches of B read what one would with batches of W·B.
+    first B of all ranks: W ranks with batches of B read what one would with batches of W·B. Orders are random, and
+    those of one seed are not those of another: epoch 1 of seed 5 is not epoch 0 of seed 6.
 
     If N is no multiple of W, the first N mod W ranks have one index more; with `drop_last`, what is left over at the
     end of the order is left out, and all have the same number.
 
     Args:
-        length: N, or something that has a length.
+        length: N, or data that has a length.
         rank: which share, from 0.
         world_size: W.
         seed: what the order follows from; the same on all ranks.
@@ -41,13 +42,14 @@ class ShardedSampler(Sampler[int]):
 
     def __init__(
         self,
-        length: int,
+        length: int | Sized,
         rank: int,
         world_size: int,
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
+        length = len(length) if isinstance(length, Sized) else length
         if length < 0 or world_size < 1 or not 0 <= rank < world_size:
             raise ValueError(
                 f"length must not be negative, and rank from 0 to less than world_size; got {length}, {rank} and "
