@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from bootcamp.grading import check, written
 
@@ -35,7 +35,7 @@ class Descent(torch.optim.Optimizer):
         self.formats: set[str] = set()
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         self.steps += 1
         for group in self.param_groups:
             for p in group["params"]:
@@ -85,7 +85,7 @@ def test_by_hand():
     """In the region of "bf16", 1.001 · 1 is 1: the factors of a product are rounded to bfloat16."""
     weight = torch.tensor([[1.001]])
     with module.Policy.named("bf16").region():
-        got = F.linear(torch.ones(1, 1), weight)
+        got = functional.linear(torch.ones(1, 1), weight)
     check.close(got, [[1.0]], "1.001 · 1 in the region", atol=1e-5, why="After 1, bfloat16 goes on with 1.0078.")
     check.equal(str(got.dtype), "torch.bfloat16", "the format of the product")
 
@@ -117,7 +117,7 @@ def test_what_needs_digits_stays(rng, name):
     why = "torch.autocast knows for each operation whether it may be narrow. Making the inputs narrow makes all narrow."
     with module.Policy.named(name).region():
         product = x @ x.T
-        got = {"a softmax": torch.softmax(x, 1), "a norm": F.layer_norm(x, (3,)), "a sum": x.sum()}
+        got = {"a softmax": torch.softmax(x, 1), "a norm": functional.layer_norm(x, (3,)), "a sum": x.sum()}
     check.equal(str(product.dtype), str(HALVES[name]), f'the format of a product in the region of "{name}"')
     for what, each in got.items():
         check.equal(str(each.dtype), "torch.float32", f'the format of {what} in the region of "{name}"', why=why)
