@@ -164,7 +164,7 @@ class DataParallel(nn.Module):
         for bucket, (flat, work) in zip(self.buckets, self._sent):
             if work is not None:
                 work.wait()
-            *means, there = (flat / self.world_size).split([*(p.numel() for p in bucket), len(bucket)])
+            *means, there = flat.div_(self.world_size).split([*(p.numel() for p in bucket), len(bucket)])
             for p, mean, used in zip(bucket, means, there.tolist()):
                 if not used:
                     continue
