@@ -52,8 +52,7 @@ class PipelineStage(nn.Module):
 
     Attributes:
         is_first, is_last: where the stage stands.
-        shared: the table that the output shares with the input, if it does, on the first and the last stage: a copy
-            on each, whose gradients belong together. None otherwise.
+        shares: whether the output shares its table with the input, and this stage has one of the two copies.
     """
 
     def __init__(
@@ -69,7 +68,15 @@ class PipelineStage(nn.Module):
         self.blocks = nn.ModuleDict({str(number): block for number, block in blocks.items()})
         self.d_model = d_model
         self.is_first, self.is_last = embed is not None, head is not None
-        self.shared: nn.Parameter | None = None
+        self.shares = False
+
+    @property
+    def shared(self) -> nn.Parameter | None:
+        """This stage's copy of a table that the first and the last stage share: their gradients belong together."""
+        ends: Any = (self.embed, self.head)
+        if not self.shares:
+            return None
+        return ends[0].token.weight if self.is_first else ends[1].weight
 
     def forward(self, x: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """Pass through the layers of this stage.
@@ -102,11 +109,14 @@ def split_stages(model: GPT, count: int) -> list[PipelineStage]:
         count: P.
 
     Raises:
-        ValueError: a stage would have no block (both numbers are named).
+        ValueError: a stage would have no block (both numbers are named); or the blocks share a table, as those with the
+            position "t5" do, and are to be parted.
     """
     blocks: Any = model.blocks
     if not 1 <= count <= len(blocks):
         raise ValueError(f"{len(blocks)} blocks cannot be shared out among {count} stages with one at least")
+    if count > 1 and model.config.position == "t5":
+        raise ValueError('position "t5" has one table for all blocks, which stages cannot share; choose another')
     # TODO 6.7: count through the blocks; give each stage its own, and the ends of the model to its ends
     raise NotImplementedError(
         "6.7 split_stages: count through the blocks; give each stage its own, and the ends of the model to its ends; "

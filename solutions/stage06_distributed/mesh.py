@@ -72,6 +72,13 @@ class Mesh:
         return self.devices.get_local_rank(name)
 
 
+def make_mesh(layout: Layout, device: torch.device | str = "cpu") -> Mesh:
+    """Make the mesh of processes that have found each other already; all of them call it."""
+    device = torch.device(device)
+    shape = (layout.dp, layout.pp, layout.tp)
+    return Mesh(layout, init_device_mesh(device.type, shape, mesh_dim_names=("dp", "pp", "tp")), device)
+
+
 @contextlib.contextmanager
 def open_mesh(layout: Layout, device: str | None = None) -> Iterator[Mesh]:
     """Find the other processes of a run, and leave them at the end.
@@ -103,7 +110,6 @@ def open_mesh(layout: Layout, device: str | None = None) -> Iterator[Mesh]:
         store = dist.HashStore()  # type: ignore[reportPrivateImportUsage] - torch documents it
         dist.init_process_group(backend, store=store, rank=0, world_size=1)
     try:
-        devices = init_device_mesh(kind, (layout.dp, layout.pp, layout.tp), mesh_dim_names=("dp", "pp", "tp"))
-        yield Mesh(layout, devices, where)
+        yield make_mesh(layout, where)
     finally:
         dist.destroy_process_group()
