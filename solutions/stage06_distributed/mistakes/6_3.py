@@ -135,21 +135,6 @@ MISTAKES = [
     ),
     Mistake(
         "6.3",
-        "half formats are summed up in their own format",
-        "Two gradients of 40000 are more than float16 can hold, and 256 + 1 is 256 in bfloat16. Send float32 numbers: "
-        "torch.promote_types(dtype, torch.float32).",
-        "data_parallel.py",
-        (("torch.promote_types(bucket[0].dtype, torch.float32)", "bucket[0].dtype"),),
-    ),
-    Mistake(
-        "6.3",
-        "the weights come from process 0, which may not be in the group",
-        "src=0 is the first of all processes, group_src=0 the first of the group.",
-        "data_parallel.py",
-        (("group_src=0", "src=0"),),
-    ),
-    Mistake(
-        "6.3",
         "the mean of the ranks' means is taken, however many targets each has",
         "With 3 and 1 targets, the one counts as much as three together. The share is count · W / Σ count.",
         "data_parallel.py",
