@@ -155,6 +155,10 @@ class ParallelFeedForward(nn.Module):
         full: the whole layer, the same on all ranks.
         group: whose ranks take part; None means all processes.
 
+    Attributes:
+        up, gate: `ColumnParallelLinear`; gate is None where the whole layer has none.
+        down: a `RowParallelLinear`.
+
     Raises:
         ValueError: F is no multiple of W.
     """
@@ -184,6 +188,11 @@ class ParallelAttention(nn.Module):
     Args:
         full: the whole attention, the same on all ranks, without cache.
         group: whose ranks take part; None means all processes.
+
+    Attributes:
+        query, key, value: `ColumnParallelLinear`.
+        out: a `RowParallelLinear`.
+        rotary, distance_bias: those of the whole attention.
 
     Raises:
         ValueError: H or G is no multiple of W.

@@ -76,9 +76,8 @@ def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
     for stage in course.stages():
         for exercise in stage.exercises:
             found = mistakes.of_exercise(stage, exercise.number)
-            mistake = found[len(found) // 2]
-            if touched(stage, mistake):
-                some.append((stage, mistake))
+            middle = found[len(found) // 2 :][:1]  # none where no mistake is known: that is for another test to tell
+            some.extend((stage, mistake) for mistake in middle if touched(stage, mistake))
     return some
 
 
