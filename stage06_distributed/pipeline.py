@@ -130,6 +130,7 @@ def gpipe(
     loss_of: LossOf,
     group: ProcessGroup | None = None,
     no_sync: Region = contextlib.nullcontext,
+    region: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass all micro-batches forward, then all backward.
 
@@ -144,6 +145,7 @@ def gpipe(
         group: whose ranks have the stages, in order; None means all processes.
         no_sync: makes the region that each backward but the last runs in, for a stage of which there are several copies
             (`DataParallel.no_sync`).
+        region: makes the region that forward and the loss run in (`Policy.region`).
 
     Returns:
         The loss, what this process was busy with, and how much it had to keep.
@@ -151,7 +153,7 @@ def gpipe(
     Raises:
         ValueError: there is no batch, or the stage does not stand where the rank does.
     """
-    line = _Line(stage, batches, loss_of, group, no_sync)
+    line = _Line(stage, batches, loss_of, group, no_sync, region)
     # TODO 6.7: receive, forward, send, for all; then receive, backward, send, for all, the last one first
     raise NotImplementedError(
         "6.7 gpipe: receive, forward, send, for all; then receive, backward, send, for all, the last one first; "
@@ -165,6 +167,7 @@ def one_f_one_b(
     loss_of: LossOf,
     group: ProcessGroup | None = None,
     no_sync: Region = contextlib.nullcontext,
+    region: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass micro-batches forward only as far ahead as the pipeline is long, and then one backward for each one forward.
 
@@ -174,7 +177,7 @@ def one_f_one_b(
 
     Args, Returns, Raises: as `gpipe`.
     """
-    line = _Line(stage, batches, loss_of, group, no_sync)
+    line = _Line(stage, batches, loss_of, group, no_sync, region)
     # TODO 6.7: the three phases; in the middle, what goes to a neighbour and what comes from it cross
     raise NotImplementedError(
         "6.7 one_f_one_b: the three phases; in the middle, what goes to a neighbour and what comes from it cross; "
@@ -204,6 +207,7 @@ class _Line:
         loss_of: LossOf,
         group: ProcessGroup | None,
         no_sync: Region,
+        region: Region,
     ) -> None:
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
         if not batches:
@@ -211,6 +215,7 @@ class _Line:
         if (self.rank == 0, self.rank == self.world - 1) != (stage.is_first, stage.is_last):
             raise ValueError(f"rank {self.rank} of {self.world} must have stage {self.rank} of {self.world}")
         self.stage, self.batches, self.loss_of, self.group, self.no_sync = stage, batches, loss_of, group, no_sync
+        self.region = region
         self.left = len(batches)  # how many have still to go back
         self.loss = torch.zeros((), device=batches[0].ids.device)
         self.events: list[Event] = []
@@ -223,10 +228,11 @@ class _Line:
         """Pass a micro-batch through the stage; give what the next stage needs, None on the last."""
         begin, batch = time.perf_counter(), self.batches[number]
         x = batch.ids if incoming is None else incoming
-        out = self.stage(x, batch.mask, batch.positions)
-        if self.stage.is_last:
-            out = self.loss_of(out, batch)
-            self.loss += out.detach()
+        with self.region():
+            out = self.stage(x, batch.mask, batch.positions)
+            if self.stage.is_last:
+                out = self.loss_of(out, batch)
+                self.loss += out.detach()
         self.kept[number] = (incoming, out)
         self.most_alive = max(self.most_alive, len(self.kept))
         self.events.append(Event("forward", number, begin, time.perf_counter()))

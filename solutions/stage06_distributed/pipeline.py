@@ -150,6 +150,7 @@ def gpipe(
     loss_of: LossOf,
     group: ProcessGroup | None = None,
     no_sync: Region = contextlib.nullcontext,
+    region: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass all micro-batches forward, then all backward.
 
@@ -164,6 +165,7 @@ def gpipe(
         group: whose ranks have the stages, in order; None means all processes.
         no_sync: makes the region that each backward but the last runs in, for a stage of which there are several copies
             (`DataParallel.no_sync`).
+        region: makes the region that forward and the loss run in (`Policy.region`).
 
     Returns:
         The loss, what this process was busy with, and how much it had to keep.
@@ -171,7 +173,7 @@ def gpipe(
     Raises:
         ValueError: there is no batch, or the stage does not stand where the rank does.
     """
-    line = _Line(stage, batches, loss_of, group, no_sync)
+    line = _Line(stage, batches, loss_of, group, no_sync, region)
     # BEGIN SOLUTION 6.7: receive, forward, send, for all; then receive, backward, send, for all, the last one first
     for number in range(len(batches)):
         line.send_forward(line.forward(number, line.receive_forward(number)))
@@ -187,6 +189,7 @@ def one_f_one_b(
     loss_of: LossOf,
     group: ProcessGroup | None = None,
     no_sync: Region = contextlib.nullcontext,
+    region: Region = contextlib.nullcontext,
 ) -> PipelineRun:
     """Pass micro-batches forward only as far ahead as the pipeline is long, and then one backward for each one forward.
 
@@ -196,7 +199,7 @@ def one_f_one_b(
 
     Args, Returns, Raises: as `gpipe`.
     """
-    line = _Line(stage, batches, loss_of, group, no_sync)
+    line = _Line(stage, batches, loss_of, group, no_sync, region)
     # BEGIN SOLUTION 6.7: the three phases; in the middle, what goes to a neighbour and what comes from it cross
     count = len(batches)
     ahead = min(line.world - 1 - line.rank, count)
@@ -238,6 +241,7 @@ class _Line:
         loss_of: LossOf,
         group: ProcessGroup | None,
         no_sync: Region,
+        region: Region,
     ) -> None:
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
         if not batches:
@@ -245,6 +249,7 @@ class _Line:
         if (self.rank == 0, self.rank == self.world - 1) != (stage.is_first, stage.is_last):
             raise ValueError(f"rank {self.rank} of {self.world} must have stage {self.rank} of {self.world}")
         self.stage, self.batches, self.loss_of, self.group, self.no_sync = stage, batches, loss_of, group, no_sync
+        self.region = region
         self.left = len(batches)  # how many have still to go back
         self.loss = torch.zeros((), device=batches[0].ids.device)
         self.events: list[Event] = []
@@ -257,10 +262,11 @@ class _Line:
         """Pass a micro-batch through the stage; give what the next stage needs, None on the last."""
         begin, batch = time.perf_counter(), self.batches[number]
         x = batch.ids if incoming is None else incoming
-        out = self.stage(x, batch.mask, batch.positions)
-        if self.stage.is_last:
-            out = self.loss_of(out, batch)
-            self.loss += out.detach()
+        with self.region():
+            out = self.stage(x, batch.mask, batch.positions)
+            if self.stage.is_last:
+                out = self.loss_of(out, batch)
+                self.loss += out.detach()
         self.kept[number] = (incoming, out)
         self.most_alive = max(self.most_alive, len(self.kept))
         self.events.append(Event("forward", number, begin, time.perf_counter()))

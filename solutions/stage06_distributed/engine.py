@@ -1,0 +1,224 @@
+"""6.11 · The engine: a training step in which all kinds of parallelism, and few bits, work together.
+
+Letters: W processes, dp · pp · tp = W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from stage04_block import GPT
+from stage05_training import AdamW, parameter_groups
+from stage05_training.accumulate import StepResult
+from stage05_training.batch import Batch
+from stage05_training.config import TrainConfig
+from stage05_training.trainer import Evaluation
+
+from .data_parallel import DataParallel, share_of
+from .distributed_checkpoint import cut_dimensions
+from .mesh import Mesh
+from .pipeline import PipelineRun, PipelineStage, gpipe, one_f_one_b, split_stages
+from .precision import LossScaler, Policy
+from .recompute import checkpoint
+from .sharding import ShardedSampler
+from .tensor_parallel import tensor_parallel, vocab_parallel_cross_entropy
+from .zero import ShardedOptimizer
+
+SCHEDULES = {"gpipe": gpipe, "1f1b": one_f_one_b}
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a run is carried out; what comes of it is the same.
+
+    Args:
+        precision: see `Policy.named`, without the pure ones.
+        micro_batches: how many pieces each process cuts its rows of a batch into, for the pipeline.
+        schedule: "gpipe" or "1f1b".
+        zero: whether the copies of the model share the state of the optimizer out among them.
+        recompute: whether the inside of blocks is computed again on the way back.
+        bucket_mb: of `DataParallel`.
+
+    Raises:
+        ValueError: a value is none of those (it is named).
+    """
+
+    precision: str = "fp32"
+    micro_batches: int = 1
+    schedule: str = "1f1b"
+    zero: bool = False
+    recompute: bool = False
+    bucket_mb: float = 25.0
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16", "fp16"):
+            raise ValueError(f"precision must be fp32, bf16 or fp16; got {self.precision!r}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {self.schedule!r}")
+        if self.micro_batches < 1:
+            raise ValueError(f"micro_batches must be at least 1; got {self.micro_batches}")
+
+
+def global_norm(model: nn.Module, mesh: Mesh) -> torch.Tensor:
+    """Give the length of all gradients of the whole model as one vector, the same on all ranks.
+
+    What tensor parallelism has cut counts on each rank of "tp"; what is whole there, and the same, counts once. Stages
+    add up over "pp", but a table that two of them share counts once. Over "dp" all have the same already.
+
+    Args:
+        model: this rank's `PipelineStage`, with gradients.
+        mesh: who takes part.
+    """
+    # BEGIN SOLUTION 6.11: squares of the parts, summed over tp; squares of the rest; both summed over pp; the root
+    cut = cut_dimensions(model)
+    twice = model.shared if isinstance(model, PipelineStage) and not model.is_first else None
+    squares = torch.zeros(2, device=mesh.device)  # of parts, and of what is whole
+    for name, p in model.named_parameters():
+        if p.grad is not None and p is not twice:
+            squares[0 if name in cut else 1] += p.grad.float().square().sum()
+    dist.all_reduce(squares[:1], group=mesh.group("tp"))
+    total = squares.sum()
+    dist.all_reduce(total, group=mesh.group("pp"))
+    return total.sqrt()
+    # END SOLUTION
+
+
+class Engine:
+    """A model, laid out over the processes of a mesh, and how it takes a step.
+
+    Args:
+        config: what is trained, and how.
+        engine: how it is carried out.
+        mesh: who takes part. All ranks draw the same weights, from `config.seed`, and keep their part.
+
+    Attributes:
+        stage: this rank's part of the model, a `PipelineStage` with parallel layers.
+        optimizer: of its parameters.
+        scaler: of the loss, for fp16; else None.
+        timeline: what this rank was busy with in the last step.
+
+    Raises:
+        ValueError: the model cannot be cut in this way, or a batch has fewer rows than there are copies of the model.
+    """
+
+    def __init__(self, config: TrainConfig, engine: EngineConfig, mesh: Mesh) -> None:
+        if config.batch_size < mesh.layout.dp * engine.micro_batches:
+            raise ValueError(
+                f"a batch needs a row for each copy of the model and micro-batch, {mesh.layout.dp} · "
+                f"{engine.micro_batches}; got {config.batch_size}"
+            )
+        self.config, self.engine, self.mesh = config, engine, mesh
+        self.policy = Policy.named(engine.precision)
+        self.timeline: PipelineRun | None = None
+        torch.manual_seed(config.seed)
+        # BEGIN SOLUTION 6.11: cut matrices, then layers; copies; optimizer, sharded or not; scaler if it is needed
+        model = tensor_parallel(GPT(config.model).to(mesh.device), mesh.group("tp"))
+        self.stage = split_stages(model, mesh.layout.pp)[mesh.rank("pp")]
+        if engine.recompute:
+            for block in self.stage.blocks.values():
+                block.forward = partial(checkpoint, block.forward)
+        self.copies = DataParallel(self.stage, mesh.group("dp"), engine.bucket_mb)
+        groups = parameter_groups(self.stage, config.weight_decay)
+        make = partial(AdamW, lr=config.max_lr, betas=(config.beta1, config.beta2))
+        self.optimizer: Any = ShardedOptimizer(groups, make, mesh.group("dp")) if engine.zero else make(groups)
+        self.scaler = LossScaler(group=dist.group.WORLD) if self.policy.scales else None
+        # END SOLUTION
+
+    def rows_of(self, batch: Batch) -> list[Batch]:
+        """This rank's rows of a batch, in micro-batches."""
+        # BEGIN SOLUTION 6.11: every dp-th row; then cut
+        rows = list(ShardedSampler(len(batch.ids), self.mesh.rank("dp"), self.mesh.layout.dp, shuffle=False))
+        pieces = [rows[number :: self.engine.micro_batches] for number in range(self.engine.micro_batches)]
+        return [batch.rows(torch.tensor(piece)).to(self.mesh.device) for piece in pieces]  # type: ignore[arg-type]
+        # END SOLUTION
+
+    def step(self, batches: Sequence[Batch]) -> StepResult:
+        """Take one step as if one process had taken it on all batches.
+
+        Args:
+            batches: whole ones, the same on all ranks.
+
+        Returns:
+            The mean loss over all targets that count, how many these are, and the norm of the gradients before
+            clipping, the same on all ranks. With a scaler, an infinite norm or nan says that no step was taken.
+
+        Raises:
+            ValueError: no target counts.
+            FloatingPointError: the loss, or without a scaler the norm, is nan or infinite; no step was taken.
+        """
+        # BEGIN SOLUTION 6.11: own rows; each mean weighed; through the pipeline; unscale, clip, step, clean up
+        own = [micro for batch in batches for micro in self.rows_of(batch)]
+        count = sum(batch.counted for batch in own)
+        share = share_of(count, self.mesh.group("dp"), self.mesh.device)
+        tokens = sum(batch.counted for batch in batches)
+        weight = share / max(count, 1) * (self.scaler.factor if self.scaler else 1.0)
+
+        def loss_of(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+            mean = vocab_parallel_cross_entropy(logits, batch.targets, self.mesh.group("tp"))
+            return mean * (batch.counted * weight)
+
+        run = SCHEDULES[self.engine.schedule]
+        region = partial(self.policy.region, self.mesh.device.type)
+        self.timeline = run(self.stage, own, loss_of, self.mesh.group("pp"), self.copies.no_sync, region)
+        total = torch.tensor(self.timeline.loss, dtype=torch.float64, device=self.mesh.device)
+        dist.all_reduce(total, group=self.mesh.group("dp"))
+        loss = total.item() / self.mesh.layout.dp / (self.scaler.factor if self.scaler else 1.0)
+        parameters = list(self.stage.parameters())
+        finite = self.scaler.unscale(parameters) if self.scaler else True
+        norm = global_norm(self.stage, self.mesh)
+        if not math.isfinite(loss) or (finite and not math.isfinite(norm)):
+            self._clear(parameters)
+            raise FloatingPointError(f"the loss is {loss} and the norm of the gradients {norm:.3g}; no step was taken")
+        if finite and self.config.max_norm is not None and norm > self.config.max_norm:
+            for p in parameters:
+                if p.grad is not None:
+                    p.grad.mul_(self.config.max_norm / norm)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self._clear(parameters)
+        return StepResult(loss, tokens, float(norm))
+        # END SOLUTION
+
+    @staticmethod
+    def _clear(parameters: Iterable[nn.Parameter]) -> None:
+        for p in parameters:
+            p.grad = None
+
+    @torch.no_grad()
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+        """Give the mean loss over all targets that count, the same on all ranks; each copy sees all. (Given.)"""
+        self.stage.eval()
+        nats, tokens = 0.0, 0
+        forward_only = partial(self.policy.region, self.mesh.device.type)
+        for batch in batches:
+            batch = batch.to(self.mesh.device)
+            x = batch.ids
+            pp, rank = self.mesh.layout.pp, self.mesh.rank("pp")
+            if rank > 0:
+                x = torch.empty(*batch.ids.shape, self.stage.d_model, device=self.mesh.device)
+                dist.recv(x, group=self.mesh.group("pp"), group_src=rank - 1)
+            with forward_only():
+                x = self.stage(x, batch.mask, batch.positions)
+                loss = torch.zeros((), device=self.mesh.device)
+                if rank == pp - 1:
+                    loss = vocab_parallel_cross_entropy(x, batch.targets, self.mesh.group("tp")).float()
+                else:
+                    dist.send(x.float().contiguous(), group=self.mesh.group("pp"), group_dst=rank + 1)
+            dist.broadcast(loss, group=self.mesh.group("pp"), group_src=pp - 1)
+            nats += loss.item() * batch.counted
+            tokens += batch.counted
+        self.stage.train()
+        if not tokens:
+            raise ValueError("an evaluation needs targets that count; got none")
+        return Evaluation(nats / tokens, tokens)
