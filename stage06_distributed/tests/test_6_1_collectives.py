@@ -116,6 +116,7 @@ def test_reduce_scatter_of_three():
         check.close(got[rank][0][0], expected, what, why=BY_DIGITS)
 
 
+@pytest.mark.varied
 def test_reduce_scatter_of_any(rng):
     """The numbers of x, of any shape and layout, are cut row by row, ⌈n / W⌉ to a rank until none are left."""
     world = 4
@@ -173,6 +174,7 @@ def test_all_gather_of_three():
         check.close(got[0][0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], f"what rank {rank} has of [1, 2], [3, 4] and [5, 6]")
 
 
+@pytest.mark.varied
 def test_all_gather_of_any_number():
     """n may be any number: some of four ranks may have fewer numbers, or none. The chunk may have gaps."""
     cases = []
@@ -236,6 +238,7 @@ def test_all_reduce_gives_x():
         check.true(got[rank][0][1], f"all_reduce(x) gives x itself, on rank {rank}", why=why)
 
 
+@pytest.mark.varied
 def test_all_reduce_of_any(rng):
     """x is written over, whatever its shape, and however it is laid out."""
     world = 4
@@ -279,6 +282,7 @@ def beside_torch(rank, seed):
     return x, theirs
 
 
+@pytest.mark.varied
 def test_all_reduce_beside_torchs(rng):
     """The sum is torch's, and has the same bits on all ranks."""
     got = on_ranks(3, beside_torch, rng.randrange(1 << 32))
@@ -346,6 +350,7 @@ def test_broadcast_counts_from_the_source(world, source):
     check.equal([len(each) for each in between_two(its, "recv")].count(1), world - 1, "how many ranks get it, once")
 
 
+@pytest.mark.varied
 def test_broadcast_of_any(rng):
     """x is written over, whatever its shape, and however it is laid out."""
     cases = of_ranks(rng, 3)
@@ -433,6 +438,7 @@ def many_numbers(rank, n):
     return [x.min().item(), x.max().item(), y.min().item(), y.max().item()]
 
 
+@pytest.mark.varied
 def test_long_messages():
     """Messages may be of megabytes: nobody sends while its neighbour, which it waits for, sends too."""
     for rank, got in enumerate(on_ranks(3, many_numbers, 1_000_001)):
