@@ -80,8 +80,8 @@ MISTAKES = [
     Mistake(
         "6.6",
         "query, key and value are cut as one matrix",
-        "The first of W parts of all rows are queries of all heads, and no key. Cut the three apart first, and then each "
-        "of them into W parts.",
+        "The first of W parts of all rows has queries of heads that are not its own, and hardly a key. Cut the three apart "
+        "first, and then each of them into W parts.",
         "tensor_parallel.py",
         ((KEYS, CUT_AS_ONE),),
     ),
