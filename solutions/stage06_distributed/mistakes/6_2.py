@@ -29,7 +29,7 @@ MISTAKES = [
         "Then some indices come on two ranks, and others on none. All ranks draw the same order, and differ only in what "
         "they take of it.",
         "sharding.py",
-        ((SEED, "torch.Generator().manual_seed(self.seed + (self.epoch * 65536 + self.rank) * 0x9E3779B1)"),),
+        ((SEED, "torch.Generator().manual_seed(self.seed + self.epoch * 0x9E3779B1 + self.rank * 7919)"),),
     ),
     Mistake(
         "6.2",
