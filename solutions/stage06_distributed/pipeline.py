@@ -155,7 +155,8 @@ def gpipe(
     """Pass all micro-batches forward, then all backward.
 
     Each process waits for P - 1 others at the beginning and at the end: of (M + P - 1) rounds it works M. What forward
-    has made is kept for all M micro-batches until backward begins.
+    has made is kept for all M micro-batches until backward begins. In which order they go back is free. What passes
+    between neighbours is each micro-batch once, and each gradient once.
 
     Args:
         stage: this rank's, of as many as the group has ranks.
