@@ -417,9 +417,9 @@ def test_backward_in_a_region(rng):
     x, weight, formats = numbers(rng, 4, 3, grad=True), numbers(rng, 2, 3, grad=True), []
 
     def function(x):
-        out = functional.linear(x, weight).tanh()
-        formats.append(str(out.dtype))
-        return out
+        product = functional.linear(x, weight)
+        formats.append(str(product.dtype))
+        return product.tanh()
 
     out = recompute.checkpoint(function, x)
     with torch.autocast("cpu", torch.bfloat16):

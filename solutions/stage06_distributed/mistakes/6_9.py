@@ -69,6 +69,14 @@ MISTAKES = [
     ),
     Mistake(
         "6.9",
+        "the tensors of the second run hold each other in memory",
+        "What an operation gives holds the operation, and the operation what the hook gives back: a circle that nothing "
+        "ends. Keep and give tensor.detach().",
+        "recompute.py",
+        (("saved[len(saved)] = tensor.detach()", "saved[len(saved)] = tensor"),),
+    ),
+    Mistake(
+        "6.9",
         "the second run comes at once, before backward",
         "What it makes is then in memory until backward, as if nothing had been forgotten. Run it when the first tensor "
         "is asked for.",
