@@ -151,7 +151,7 @@ class Engine:
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Give the mean loss over all targets that count, the same on all ranks; each copy sees all of them. (Given.)"""
+        """Give the mean loss over all targets that count, the same on all ranks; each copy sees all. (Given.)"""
         self.stage.eval()
         nats, tokens = 0.0, 0
         forward_only = partial(self.policy.region, self.mesh.device.type)

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,35 @@ def make_mesh(layout: Layout, device: torch.device | str = "cpu") -> Mesh:
     return Mesh(layout, init_device_mesh(device.type, shape, mesh_dim_names=("dp", "pp", "tp")), device)
 
 
+def number_of_start(store: Any, rank: int, world: int, seconds: float = 600.0) -> int:
+    """Agree on how many times the processes of a run have been started.
+
+    torchrun starts them again at the same store, in which the addresses of those that are gone still stand, so each
+    start needs names of its own there. No process knows by itself which start it is; the first one counts. Each other
+    asks under a name that nobody has had before, so what it is answered is about this start.
+    """
+    if rank:
+        name = uuid.uuid4().hex
+        store.set(f"asks {rank}", name)
+        store.wait([f"answer to {name}"], timedelta(seconds=seconds))
+        start = int(store.get(f"answer to {name}"))
+        store.set(f"heard {start} {rank}", "")
+        return start
+    start = store.add("starts", 1)
+    waiting = set(range(1, world))
+    deadline = time.monotonic() + seconds
+    while waiting and time.monotonic() < deadline:
+        for other in sorted(waiting):
+            if store.check([f"asks {other}"]):  # it may be one from before; this one's question will stand there soon
+                store.set(f"answer to {store.get(f'asks {other}').decode()}", str(start))
+            if store.check([f"heard {start} {other}"]):
+                waiting.discard(other)
+        time.sleep(0.02)
+    if waiting:
+        raise TimeoutError(f"process {min(waiting)} of {world} has not come within {seconds:.0f} s")
+    return start
+
+
 @contextlib.contextmanager
 def open_mesh(layout: Layout, device: str | None = None) -> Iterator[Mesh]:
     """Find the other processes of a run, and leave them at the end.
@@ -105,10 +140,11 @@ def open_mesh(layout: Layout, device: str | None = None) -> Iterator[Mesh]:
         torch.cuda.set_device(where)
     backend = "nccl" if kind == "cuda" else "gloo"
     if "WORLD_SIZE" in os.environ:
-        dist.init_process_group(backend)
+        store, rank, world = next(rendezvous("env://"))
+        store = PrefixStore(f"start {number_of_start(store, rank, world)}", store)
     else:
-        store = dist.HashStore()  # type: ignore[reportPrivateImportUsage] - torch documents it
-        dist.init_process_group(backend, store=store, rank=0, world_size=1)
+        store, rank = dist.HashStore(), 0  # type: ignore[reportPrivateImportUsage] - torch documents it
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
         yield make_mesh(layout, where)
     finally:
