@@ -16,15 +16,8 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from stage02_embeddings.checks import check_integers
-from stage03_attention import (
-    MultiHeadAttention,
-    attention,
-    causal_mask,
-    combine,
-    grouped_attention,
-    merge_heads,
-    split_heads,
-)
+from stage03_attention import MultiHeadAttention, causal_mask, combine, grouped_attention, merge_heads, split_heads
+from stage03_attention.attention import attention
 from stage04_block import GPT, FeedForward, silu
 from stage04_block.feed_forward import ACTIVATIONS
 from stage05_training.batch import IGNORE

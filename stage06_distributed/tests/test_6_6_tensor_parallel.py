@@ -3,6 +3,7 @@
 import copy
 import gc
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -204,29 +205,24 @@ def linear_layers(rank, kind, seed):
     world = dist.get_world_size()
     n, m = (2 * world, 5) if kind == "column" else (5, 2 * world)
     for biased in (True, False):
-        weight, bias = draw(seed, n, m), draw(seed + 1, n) if biased else None
-        x, upstream = draw(seed + 2, 3, 4, m), draw(seed + 3, 3, 4, n)
-        whole = [each.clone().requires_grad_() for each in (weight, x)] + [
-            bias.clone().requires_grad_() if biased else None
-        ]
-        out = linear(whole[1], whole[0], whole[2])
+        its = [draw(seed, 3, 4, m), draw(seed + 1, n, m)] + [draw(seed + 2, n)] * biased  # x, weight, bias
+        upstream = draw(seed + 3, 3, 4, n)
+        whole = [each.clone().requires_grad_() for each in its]
+        out = linear(*whole)
         (out * upstream).sum().backward()
+        grads: Any = [each.grad for each in whole]
         if kind == "column":
-            layer = tp.ColumnParallelLinear(weight, bias)
-            mine = x.clone().requires_grad_()
-            got = layer(mine)
-            (got * part(upstream)).sum().backward()
-            expected = [part(out), whole[1].grad, part(whole[0].grad, 0)] + ([part(whole[2].grad)] if biased else [])
+            layer = tp.ColumnParallelLinear(*its[1:])
+            mine, upstream = its[0].requires_grad_(), part(upstream)
+            expected = [part(out), grads[0], part(grads[1], 0), *map(part, grads[2:])]
         else:
-            layer = tp.RowParallelLinear(weight, bias)
-            mine = part(x).clone().requires_grad_()
-            got = layer(mine)
-            (got * upstream).sum().backward()
-            expected = [out, part(whole[1].grad), part(whole[0].grad)] + ([whole[2].grad] if biased else [])
-        grads = [layer.weight.grad] + ([layer.bias.grad] if biased else [])
-        values = [got, mine.grad, *grads]
+            layer = tp.RowParallelLinear(*its[1:])
+            mine = part(its[0]).clone().requires_grad_()
+            expected = [out, part(grads[0]), part(grads[1]), *grads[2:]]
+        got = layer(mine)
+        (got * upstream).sum().backward()
+        values = [got.detach(), mine.grad, layer.weight.grad] + ([layer.bias.grad] if biased else [])
         found.append(("with bias" if biased else "without bias", values, [each.detach() for each in expected]))
-        found[-1][1][0] = got.detach()
         check.true((layer.bias is None) != biased, "the layer has a bias if it was given one, else None")
     return found
 
@@ -501,7 +497,8 @@ def test_attention_drops_in_training(rng):
 def refused(rank, seed):
     fine = tp.ParallelAttention(attention_of("none", 4, 4, 8, seed))
     x = draw(seed, 2, 5, 8)
-    for option in ({"context": x}, {"cache": stage03.KVCache()}, {"return_weights": True}):
+    misplaced: list[Any] = [{"context": x}, {"cache": stage03.KVCache()}, {"return_weights": True}]
+    for option in misplaced:
         check.raises(ValueError, fine, x, **option)
     check.raises(ValueError, tp.ParallelAttention, attention_of("none", 3, 3, 6, seed), naming=[3])
     check.raises(ValueError, tp.ParallelAttention, attention_of("none", 4, 1, 8, seed), naming=[4, 1])
@@ -701,7 +698,7 @@ def half_losses(rank, seed):
                 str(dtype),
                 got.item(),
                 str(got.dtype),
-                str(mine.grad.dtype),
+                str(getattr(mine.grad, "dtype", None)),
                 cross_entropy(logits.float().view(-1, 16), targets.view(-1)).item(),
             )
         )
