@@ -20,7 +20,7 @@ data_parallel = written("stage06_distributed.data_parallel")
 FEW = 10  # numbers that may travel beside a bucket: which of its gradients are there
 MANY = 20  # what a bucket holds at least where they are counted
 MIB = 2**20
-PATIENCE = 2.0  # seconds that one rank holds the other one up at most
+PATIENCE = 4.0  # seconds that one rank holds the other one up at most
 
 
 def wrapped(model, **options):
