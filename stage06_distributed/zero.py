@@ -31,7 +31,8 @@ class ShardedOptimizer(torch.optim.Optimizer):
     itself, as SGD and AdamW do.
 
     Args:
-        params: parameters or groups of them, as optimizers take them; laid out without gaps.
+        params: parameters or groups of them, as optimizers take them; laid out without gaps, those of a group in one
+            number format.
         make: makes the optimizer of a part, from groups that have pieces of the parameters in their place; such as
             `lambda groups: AdamW(groups, lr=1e-3)`.
         group: whose ranks take part; None means all processes.
@@ -42,7 +43,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         local: the optimizer of this rank's part.
 
     Raises:
-        ValueError: a parameter has gaps.
+        ValueError: a parameter has gaps, or a group has several formats.
     """
 
     def __init__(
@@ -57,6 +58,9 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for p in [p for each in groups for p in each["params"]]:
             if not p.is_contiguous():
                 raise ValueError(f"parameters must be laid out without gaps; got one of the shape {tuple(p.shape)}")
+        for each in groups:
+            if len(formats := {p.dtype for p in each["params"]}) > 1:
+                raise ValueError(f"the parameters of a group must have one format; got {sorted(map(str, formats))}")
         self.group, self.rank, self.world = group, dist.get_rank(group), dist.get_world_size(group)
         # TODO 6.8: pieces of parameters, views of them, of this rank's chunk of each group; the optimizer
         raise NotImplementedError(
@@ -71,8 +75,8 @@ class ShardedOptimizer(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override] - as in stage 05, nobody gives a closure
         """Step this rank's part with its part of the gradients, and give all ranks the weights that come of it.
 
-        A parameter without a gradient stays. One message to each neighbour for each group and round, as `all_gather`
-        does it.
+        A parameter without a gradient stays. One message for each group and round, as `all_gather` does it. What is
+        kept of a gradient, `p.grad` keeps: who sets that to None has its memory back.
         """
         # TODO 6.8: options as they are now; pieces of gradients; step; gather each group; write it back
         raise NotImplementedError(
@@ -84,7 +88,8 @@ class ShardedOptimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:  # type: ignore[override] - as that of any optimizer
         """Give the state as an optimizer on one process has it: whole, on all ranks, so that any number can go on.
 
-        All ranks have to call it. The tensors lie on the CPU, and are put together one by one.
+        All ranks have to call it. The tensors lie on the CPU. Of each group, those of one name are put together at a
+        time, so that no rank needs room for more.
         """
         # TODO 6.8: of each group: who has what; then tensors as long as their pieces, put together
         raise NotImplementedError(
@@ -96,12 +101,21 @@ class ShardedOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, on any number of ranks, or from an optimizer that is not sharded.
 
+        Each rank keeps of it what is its own. The options of the groups come from it too; what was there before is
+        gone.
+
         Raises:
             ValueError: it has other groups or parameters.
         """
         sizes = [len(each["params"]) for each in self.param_groups]
         if (theirs := [len(each["params"]) for each in state_dict["param_groups"]]) != sizes:
             raise ValueError(f"the state must be of groups of {sizes} parameters; got {theirs}")
+        for number, p in enumerate(p for each in self.param_groups for p in each["params"]):
+            for name, value in state_dict["state"].get(number, {}).items():
+                if isinstance(value, Tensor) and value.numel() > 1 and value.shape != p.shape:
+                    raise ValueError(
+                        f"{name} of parameter {number} must be {tuple(p.shape)}, as it is; got {tuple(value.shape)}"
+                    )
         # TODO 6.8: the options; and of each tensor that is like its parameter, this rank's piece
         raise NotImplementedError(
             "6.8 ShardedOptimizer.load_state_dict: the options; and of each tensor that is like its parameter, this "

@@ -6,6 +6,7 @@ Written and read by `torch.distributed.checkpoint`, which needs to know of each 
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,10 @@ def save_distributed(
     """Write a checkpoint, all ranks together, each its part; when it returns, the folder is whole.
 
     Until everybody has written, the folder has another name: a run that is killed on the way leaves no folder of this
-    name, or the one that was there before.
+    name, or the one that was there before. That one is deleted last, when the new one has its name; what a killed run
+    has left is cleared away.
+
+    What many ranks have alike is written once.
 
     Args:
         folder: what is there already is replaced.
@@ -64,25 +68,29 @@ def save_distributed(
         more: what else is to be kept, the same on all ranks; such as step=500.
     """
     folder = Path(folder)
-    beside = folder.with_name(f".{folder.name}.part")
-    state = {**described(model, optimizer, mesh), "more": more}
-    # BEGIN SOLUTION 6.10: one rank makes room; all save; one gives the folder its name; nobody goes on before
+    beside, before = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+    state = {**described(model, optimizer, mesh), "more": pickle.dumps(more)}  # one piece, whatever it holds
+    # BEGIN SOLUTION 6.10: one rank makes room; all save; one changes the names, and clears away; nobody goes on before
     first = dist.get_rank() == 0
     if first:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
     dist.barrier()
-    save(state, checkpoint_id=beside)
-    dist.barrier()
+    save(state, checkpoint_id=beside)  # the first rank comes out of it last, when all have written
     if first:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, before)
         os.replace(beside, folder)
+        shutil.rmtree(before, ignore_errors=True)
     dist.barrier()
     # END SOLUTION
 
 
 def load_distributed(folder: StrPath, model: nn.Module, optimizer: torch.optim.Optimizer, mesh: Mesh) -> dict[str, Any]:
     """Go on from a checkpoint that any number of processes in any layout has written, each rank with its part.
+
+    Each reads what it needs. Options of the optimizer's groups, such as lr, are not in it, and stay.
 
     Args:
         folder: what `save_distributed` wrote.
@@ -94,6 +102,7 @@ def load_distributed(folder: StrPath, model: nn.Module, optimizer: torch.optim.O
 
     Raises:
         ValueError: it is of another model: a parameter is missing, or has another shape (it and the shapes are named).
+            Nothing is changed then.
         FileNotFoundError: there is no such folder.
     """
     folder = Path(folder)
@@ -110,10 +119,10 @@ def load_distributed(folder: StrPath, model: nn.Module, optimizer: torch.optim.O
                 f"checkpoint, {tuple(own.shape)} in the model"
             )
     state["optimizer"] = room_for_optimizer(there, model, mesh)
-    state["more"] = {key.removeprefix("more."): None for key in there if key.startswith("more.")}
+    state["more"] = b""
     load(state, checkpoint_id=folder)
     write_optimizer(optimizer, model, state["optimizer"])
-    return state["more"]
+    return pickle.loads(state["more"])
     # END SOLUTION
 
 
@@ -168,13 +177,14 @@ def room_for_optimizer(there: dict[str, Any], model: nn.Module, mesh: Mesh) -> d
         if keys:
             room[name] = {}
         for short, key in keys.items():
-            size = there[key].size if isinstance(there[key], TensorStorageMetadata) else None
-            if size is None:
+            saved = there[key]
+            if not isinstance(saved, TensorStorageMetadata):
                 room[name][short] = None
-            elif size == whole:
-                room[name][short] = as_part(torch.zeros_like(p, dtype=torch.float32), cut.get(name), mesh)
+            elif saved.size == whole:
+                like = torch.zeros_like(p, dtype=saved.properties.dtype)
+                room[name][short] = as_part(like, cut.get(name), mesh)
             else:
-                room[name][short] = torch.zeros(size)
+                room[name][short] = torch.zeros(saved.size, dtype=saved.properties.dtype)
     return room
 
 

@@ -31,7 +31,8 @@ class ShardedOptimizer(torch.optim.Optimizer):
     itself, as SGD and AdamW do.
 
     Args:
-        params: parameters or groups of them, as optimizers take them; laid out without gaps.
+        params: parameters or groups of them, as optimizers take them; laid out without gaps, those of a group in one
+            number format.
         make: makes the optimizer of a part, from groups that have pieces of the parameters in their place; such as
             `lambda groups: AdamW(groups, lr=1e-3)`.
         group: whose ranks take part; None means all processes.
@@ -42,7 +43,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         local: the optimizer of this rank's part.
 
     Raises:
-        ValueError: a parameter has gaps.
+        ValueError: a parameter has gaps, or a group has several formats.
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for p in [p for each in groups for p in each["params"]]:
             if not p.is_contiguous():
                 raise ValueError(f"parameters must be laid out without gaps; got one of the shape {tuple(p.shape)}")
+        for each in groups:
+            if len(formats := {p.dtype for p in each["params"]}) > 1:
+                raise ValueError(f"the parameters of a group must have one format; got {sorted(map(str, formats))}")
         self.group, self.rank, self.world = group, dist.get_rank(group), dist.get_world_size(group)
         # BEGIN SOLUTION 6.8: pieces of parameters, views of them, of this rank's chunk of each group; the optimizer
         self._pieces: list[list[tuple[Tensor, int, int, nn.Parameter]]] = [self._cut(each["params"]) for each in groups]
         self.local = make(
-            [
-                {**each, "params": [piece for *_, piece in pieces] or [nn.Parameter(torch.empty(0))]}
-                for each, pieces in zip(groups, self._pieces)
-            ]
+            [{**each, "params": [piece for *_, piece in pieces]} for each, pieces in zip(groups, self._pieces)]
         )
         # END SOLUTION
         options = [{key: value for key, value in each.items() if key != "params"} for each in self.local.param_groups]
@@ -84,14 +85,23 @@ class ShardedOptimizer(torch.optim.Optimizer):
             place += p.numel()
         return pieces
 
+    def _gathered(self, params: list[Tensor], mine: list[Tensor], dtype: torch.dtype | None = None) -> list[Tensor]:
+        """Of all ranks' pieces of tensors that are like these parameters, make such tensors, on all ranks."""
+        if not params:
+            return []
+        chunk = torch.cat([params[0].new_empty(0), *(piece.detach() for piece in mine)]).to(dtype or params[0].dtype)
+        sizes = [p.numel() for p in params]
+        parts = all_gather(chunk, sum(sizes), self.group).split(sizes)
+        return [part.view(p.shape) for p, part in zip(params, parts)]
+
     # END SOLUTION
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override] - as in stage 05, nobody gives a closure
         """Step this rank's part with its part of the gradients, and give all ranks the weights that come of it.
 
-        A parameter without a gradient stays. One message to each neighbour for each group and round, as `all_gather`
-        does it.
+        A parameter without a gradient stays. One message for each group and round, as `all_gather` does it. What is
+        kept of a gradient, `p.grad` keeps: who sets that to None has its memory back.
         """
         # BEGIN SOLUTION 6.8: options as they are now; pieces of gradients; step; gather each group; write it back
         for outer, inner in zip(self.param_groups, self.local.param_groups):
@@ -100,18 +110,17 @@ class ShardedOptimizer(torch.optim.Optimizer):
             for p, start, stop, piece in pieces:
                 piece.grad = None if p.grad is None else p.grad.reshape(-1)[start:stop]
         self.local.step()
+        self.local.zero_grad()
         for outer, pieces in zip(self.param_groups, self._pieces):
-            params = outer["params"]
-            mine = [piece.detach() for *_, piece in pieces] or [params[0].new_empty(0)]
-            whole = all_gather(torch.cat(mine), sum(p.numel() for p in params), self.group)
-            for p, part in zip(params, whole.split([p.numel() for p in params])):
-                p.copy_(part.view(p.shape))
+            for p, part in zip(outer["params"], self._gathered(outer["params"], [piece for *_, piece in pieces])):
+                p.copy_(part)
         # END SOLUTION
 
     def state_dict(self) -> dict[str, Any]:  # type: ignore[override] - as that of any optimizer
         """Give the state as an optimizer on one process has it: whole, on all ranks, so that any number can go on.
 
-        All ranks have to call it. The tensors lie on the CPU, and are put together one by one.
+        All ranks have to call it. The tensors lie on the CPU. Of each group, those of one name are put together at a
+        time, so that no rank needs room for more.
         """
         # BEGIN SOLUTION 6.8: of each group: who has what; then tensors as long as their pieces, put together
         state: dict[int, dict[str, Any]] = {}
@@ -125,15 +134,14 @@ class ShardedOptimizer(torch.optim.Optimizer):
             for key, described in [item for each in told for item in each.items()]:
                 state.setdefault(key, {}).update(described)
             for name in sorted({name for key in numbers.values() for name in state.get(key, {})}):
-                theirs = [state[key].get(name) for key in numbers.values() if key in state]
-                if not any(each is WHOLE for each in theirs):
+                kinds = [state[key].get(name) for key in numbers.values() if key in state]
+                kinds = [kind for kind in kinds if isinstance(kind, torch.dtype)]
+                if not kinds:
                     continue
-                mine = [each.get(name, torch.zeros_like(piece)).detach() for piece, each in own.values()]
-                chunk = torch.cat(mine) if mine else params[0].new_empty(0)
-                whole = all_gather(chunk, sum(p.numel() for p in params), self.group)
-                for p, part in zip(params, whole.split([p.numel() for p in params])):
-                    if name in state[numbers[p]]:
-                        state[numbers[p]][name] = part.view(p.shape).cpu()
+                mine = [each.get(name, torch.zeros_like(piece)) for piece, each in own.values()]
+                for p, part in zip(params, self._gathered(params, mine, kinds[0])):
+                    if name in state.get(numbers[p], {}):
+                        state[numbers[p]][name] = part.cpu()
             packed.append({**outer, "params": list(numbers.values())})
             first += len(params)
         return {"state": {key: each for key, each in state.items() if each}, "param_groups": packed}
@@ -142,13 +150,23 @@ class ShardedOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, on any number of ranks, or from an optimizer that is not sharded.
 
+        Each rank keeps of it what is its own. The options of the groups come from it too; what was there before is
+        gone.
+
         Raises:
             ValueError: it has other groups or parameters.
         """
         sizes = [len(each["params"]) for each in self.param_groups]
         if (theirs := [len(each["params"]) for each in state_dict["param_groups"]]) != sizes:
             raise ValueError(f"the state must be of groups of {sizes} parameters; got {theirs}")
+        for number, p in enumerate(p for each in self.param_groups for p in each["params"]):
+            for name, value in state_dict["state"].get(number, {}).items():
+                if isinstance(value, Tensor) and value.numel() > 1 and value.shape != p.shape:
+                    raise ValueError(
+                        f"{name} of parameter {number} must be {tuple(p.shape)}, as it is; got {tuple(value.shape)}"
+                    )
         # BEGIN SOLUTION 6.8: the options; and of each tensor that is like its parameter, this rank's piece
+        self.local.state.clear()
         number = 0
         for outer, pieces, saved in zip(self.param_groups, self._pieces, state_dict["param_groups"]):
             outer.update({key: value for key, value in saved.items() if key != "params"})
@@ -157,7 +175,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
                 for _, start, stop, piece in [each for each in pieces if each[0] is p and saved_of_p]:
                     self.local.state[piece] = {
                         name: value.reshape(-1)[start:stop].to(piece.device, copy=True)
-                        if isinstance(value, Tensor) and value.dim() and value.shape == p.shape
+                        if isinstance(value, Tensor) and value.shape == p.shape and name != "step"
                         else copy.deepcopy(value)
                         for name, value in saved_of_p.items()
                     }
@@ -166,13 +184,10 @@ class ShardedOptimizer(torch.optim.Optimizer):
 
 
 # BEGIN SOLUTION 6.8
-WHOLE = ...  # stands for a tensor of which each rank has a piece; the same object on all ranks
-
-
 def _described(piece: Tensor, state: dict[str, Any]) -> dict[str, Any]:
-    """What others have to know of the state of a piece: numbers as they are, and which tensors there are."""
+    """What others have to know of the state of a piece: numbers as they are; of tensors like it, the format."""
     return {
-        name: WHOLE if isinstance(value, Tensor) and value.dim() and value.shape == piece.shape else value
+        name: value.dtype if isinstance(value, Tensor) and value.shape == piece.shape else value
         for name, value in state.items()
     }
 
