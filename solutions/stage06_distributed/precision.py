@@ -275,7 +275,7 @@ class LossScaler:
             raise RuntimeError("unscale was called already in this step; update() ends a step")
         # BEGIN SOLUTION 6.5: divide, look; then ask the others: one that is not finite makes it so for all
         parameters = list(parameters)
-        finite = torch.ones((), dtype=torch.int32, device=parameters[0].device if parameters else None)
+        finite = torch.ones((), device=parameters[0].device if parameters else None)
         for p in parameters:
             if p.grad is not None:
                 p.grad.div_(self.factor)

@@ -80,16 +80,12 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     def made_again(place: int) -> Tensor:
         if place not in saved:
             saved.clear()
-            inputs = [
-                each.detach().requires_grad_(each.requires_grad) if isinstance(each, Tensor) else each for each in args
-            ]
             with again(), torch.enable_grad(), saved_tensors_hooks(keep, lambda kept: kept):
-                function(*inputs)
+                function(*args)
         return saved.pop(place)
 
-    def keep(tensor: Tensor) -> Tensor:
+    def keep(tensor: Tensor) -> None:  # nothing goes into the second graph: nobody goes backward through that one
         saved[len(saved)] = tensor.detach()
-        return saved[len(saved) - 1]
 
     again = as_it_was(devices)
     with saved_tensors_hooks(number, made_again):

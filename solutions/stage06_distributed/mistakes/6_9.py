@@ -4,7 +4,25 @@ from bootcamp.grading.mistakes import Mistake
 
 AGAIN = "    again = as_it_was(devices)\n"
 REGION = "with again(), torch.enable_grad(), saved_tensors_hooks(keep, lambda kept: kept):"
-RUN = "            with again(), torch.enable_grad(), saved_tensors_hooks(keep, lambda kept: kept):\n                function(*inputs)\n"
+RUN = "            with again(), torch.enable_grad(), saved_tensors_hooks(keep, lambda kept: kept):\n                function(*args)\n"
+REENTRANT = """
+    class Again(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *inputs):
+            with torch.no_grad():
+                return function(*inputs)
+
+        @staticmethod
+        def backward(ctx, *gradients):
+            inputs = [a.detach().requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a for a in args]
+            with again(), torch.enable_grad():
+                out = function(*inputs)
+            several = out if isinstance(out, tuple) else (out,)
+            pairs = [(o, g) for o, g in zip(several, gradients) if isinstance(o, Tensor) and o.requires_grad]
+            torch.autograd.backward([o for o, _ in pairs], [g for _, g in pairs])
+            return tuple(a.grad if isinstance(a, Tensor) else None for a in inputs)
+
+    return Again.apply(*args)"""
 
 MISTAKES = [
     Mistake(
@@ -71,9 +89,22 @@ MISTAKES = [
         "6.9",
         "the tensors of the second run hold each other in memory",
         "What an operation gives holds the operation, and the operation what the hook gives back: a circle that nothing "
-        "ends. Keep and give tensor.detach().",
+        "ends. Keep tensor.detach(), and let the hook give nothing: nobody goes backward through the second run.",
         "recompute.py",
-        (("saved[len(saved)] = tensor.detach()", "saved[len(saved)] = tensor"),),
+        (("saved[len(saved)] = tensor.detach()", "saved[len(saved)] = tensor\n        return tensor"),),
+    ),
+    Mistake(
+        "6.9",
+        "backward is called within the backward of an autograd.Function",
+        "It has no way for torch.autograd.grad, and weights get gradients only if an argument requires one. Let hooks "
+        "put the tensors that were made again into the graph that is there.",
+        "recompute.py",
+        (
+            (
+                "    with saved_tensors_hooks(number, made_again):\n        return function(*args)",
+                REENTRANT,
+            ),
+        ),
     ),
     Mistake(
         "6.9",
