@@ -1,0 +1,146 @@
+"""6.12 · The plan: what a run takes of memory, traffic and time, before anything is rented.
+
+Korthikanti et al.: Reducing Activation Recomputation in Large Transformer Models (2022), section 4; Narayanan et al.:
+Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM (2021), section 3.
+Letters: B rows of a micro-batch on one rank, T time, C width, H heads, F width inside feed-forward, L layers, V
+vocabulary; dp, tp, pp as in `Layout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stage04_block import forward_flops
+from stage04_block.config import GPTConfig
+
+from .mesh import Layout
+from .pipeline import bubble
+
+SAVED_INSIDE = {"relu": 1.25, "gelu": 2.0, "gelu_tanh": 2.0, "silu": 3.0, "swiglu": 5.0}
+"""How many times F numbers of four bytes the reference's feed-forward keeps for backward, for each token."""
+SAVED_WHOLE, SAVED_CUT = 6, 4
+"""How many times C numbers a block keeps for each token: in stream and norms; in queries, keys, values and heads."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What processes run on.
+
+    Args:
+        flops: operations a second that one process gets out of its device, in the format that it computes in.
+        memory: bytes of one device.
+        near: bytes a second between processes that share matrices (tp).
+        far: bytes a second between others (dp, pp).
+    """
+
+    flops: float
+    memory: float
+    near: float
+    far: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one rank takes for a step; memory in bytes.
+
+    Attributes:
+        parameters: how many numbers of the model it has.
+        weights, gradients, optimizer: bytes of these, in float32.
+        buffers: bytes in which gradients travel between copies of the model.
+        activations: bytes that forward keeps for backward, at most at one time.
+        dp, tp, pp: how many numbers it gives to all-reduces among copies, to all-reduces among those that share
+            matrices, and how many it sends to neighbouring stages.
+        flops: operations.
+        bubble: which part of the time it waits for other stages.
+        seconds: how long the step takes.
+    """
+
+    parameters: int
+    weights: int
+    gradients: int
+    optimizer: int
+    buffers: int
+    activations: int
+    dp: int
+    tp: int
+    pp: int
+    flops: float
+    bubble: float
+    seconds: float
+
+    @property
+    def memory(self) -> int:
+        """All bytes together."""
+        return self.weights + self.gradients + self.optimizer + self.buffers + self.activations
+
+
+def parameters_of(config: GPTConfig, layout: Layout, stage: int = 0) -> tuple[int, int]:
+    """Say how many numbers and how many tensors a rank of a stage has of the model.
+
+    Cut by tp: the token table, the output, queries, keys, values and what puts heads together, and feed-forward, with
+    their biases, but for the biases of what comes out of attention and feed-forward; these, norms and positions are
+    whole. Blocks are shared out as `split_stages` does it, which gives the last stage a copy of a shared table.
+
+    >>> config = GPTConfig(vocab_size=100, context_length=8, d_model=4, n_layers=2, n_heads=2, bias=False)
+    >>> parameters_of(config, Layout())[0] - parameters_of(config, Layout(tp=2))[0]  # half of 400 and 2 · 192
+    392
+    """
+    # TODO 6.12: count the parts of a block, cut and whole; times its blocks; the ends of the model
+    raise NotImplementedError(
+        "6.12 parameters_of: count the parts of a block, cut and whole; times its blocks; the ends of the model; "
+        "hint: python -m bootcamp hint 6.12"
+    )
+
+
+def activations_of(config: GPTConfig, layout: Layout, rows: int, length: int, recompute: bool = False) -> float:
+    """Say how many bytes of one micro-batch a block keeps between its forward and its backward, in float32.
+
+        4 · B·T · (6 C + (4 C + k F + H T) / tp + 2),   k from `SAVED_INSIDE`;     4 · B·T·C with recomputation
+
+    What is cut are queries, keys, values, heads, the inside of feed-forward, and attention's weights, (B, H, T, T).
+
+    Args:
+        rows, length: B and T.
+        recompute: whether only what goes into the block is kept.
+    """
+    # TODO 6.12: the formula
+    raise NotImplementedError("6.12 activations_of: the formula; hint: python -m bootcamp hint 6.12")
+
+
+def estimate(
+    config: GPTConfig,
+    layout: Layout,
+    hardware: Hardware,
+    rows: int,
+    length: int,
+    micro_batches: int = 1,
+    stage: int = 0,
+    zero: bool = False,
+    recompute: bool = False,
+) -> Estimate:
+    """Say what a step of `Engine` takes of a rank, with the schedule 1F1B and AdamW, in float32.
+
+    Args:
+        config: the model.
+        layout: how processes share the work.
+        hardware: what they run on.
+        rows: of the whole batch; dp · micro_batches divides it.
+        length: T, how many tokens a row has.
+        micro_batches: how many pieces each copy of the model cuts its rows into.
+        stage: whose rank.
+        zero: whether copies share the optimizer's state.
+        recompute: whether blocks are computed again on the way back.
+
+    Raises:
+        ValueError: the rows cannot be shared out so (all numbers are named).
+    """
+    if rows % (layout.dp * micro_batches):
+        raise ValueError(f"rows must be a multiple of dp · micro_batches; got {rows}, {layout.dp} and {micro_batches}")
+    piece = rows // layout.dp // micro_batches
+    first, last = stage == 0, stage == layout.pp - 1
+    blocks = config.n_layers // layout.pp + (stage < config.n_layers % layout.pp)
+    # TODO 6.12: parameters; memory; what is given to each kind of message; operations; time
+    raise NotImplementedError(
+        "6.12 estimate: parameters; memory; what is given to each kind of message; operations; time; "
+        "hint: python -m bootcamp hint 6.12"
+    )
