@@ -53,7 +53,7 @@ def save_distributed(
     name, or the one that was there before. That one is deleted last, when the new one has its name; what a killed run
     has left is cleared away.
 
-    What many ranks have alike is written once.
+    What many ranks have alike is written once, and no weights travel to other ranks.
 
     Args:
         folder: what is there already is replaced.
@@ -76,7 +76,7 @@ def save_distributed(
 def load_distributed(folder: StrPath, model: nn.Module, optimizer: torch.optim.Optimizer, mesh: Mesh) -> dict[str, Any]:
     """Go on from a checkpoint that any number of processes in any layout has written, each rank with its part.
 
-    Each reads what it needs. Options of the optimizer's groups, such as lr, are not in it, and stay.
+    Options of the optimizer's groups, such as lr, are not in it, and stay.
 
     Args:
         folder: what `save_distributed` wrote.
