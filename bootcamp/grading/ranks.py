@@ -278,7 +278,8 @@ def _rank(
     sys.stdout = sys.stderr = output  # type: ignore[assignment]
     check.observed.clear()
     _recorder = Recorder(folder)
-    threading.Thread(target=_answer, args=(pipe, _recorder), daemon=True).start()
+    lock = threading.Lock()  # two threads speak through one pipe: their messages must not mix
+    threading.Thread(target=_answer, args=(pipe, lock, _recorder), daemon=True).start()
     failure, result = None, None
     try:
         dist.init_process_group("gloo", Path(scratch, "store").as_uri(), rank=rank, world_size=world)
@@ -297,14 +298,18 @@ def _rank(
         "output": output.text(),
         "standing": _recorder.standing(),
     }
-    pipe.send_bytes(pickle.dumps(said))
+    message = pickle.dumps(said)
+    with lock:
+        pipe.send_bytes(message)
     time.sleep(3600)  # its connections stay open, so that nobody fails because this rank was faster; it is ended
 
 
-def _answer(pipe: Any, recorder: Recorder) -> None:
+def _answer(pipe: Any, lock: threading.Lock, recorder: Recorder) -> None:
     """Say where the rank is whenever it is asked."""
     try:
         while pipe.recv_bytes():
-            pipe.send_bytes(pickle.dumps({"standing": recorder.standing()}))
+            message = pickle.dumps({"standing": recorder.standing()})
+            with lock:
+                pipe.send_bytes(message)
     except (EOFError, OSError):
         pass
