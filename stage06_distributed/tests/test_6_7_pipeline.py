@@ -344,7 +344,7 @@ def watched(rank, how):
         run = getattr(pipeline, how)(stage, pieces(count, 4), loss_of, None, no_sync, region)
         events = [(each.kind, each.batch) for each in run.events]
         sent = sum(each.count for each in traffic()[before:] if each.kind != "recv")
-        block.inner = block.outer = None
+        block.inner, block.outer = {}, {}  # which no other process could read
         grad = block.weight.grad
         found[count] = Seen(run.loss, grad, block.order, events, run.most_alive, block, losses, sent)
     return found
