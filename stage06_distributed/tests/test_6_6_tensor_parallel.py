@@ -546,18 +546,20 @@ def borders(rank):
     with during("forward"):
         got = tp.VocabParallelEmbedding(full)(torch.arange(6))
     table = tp.VocabParallelEmbedding(full)
-    return got.detach(), table.weight.detach(), given("forward")
+    single = tp.VocabParallelEmbedding(full[:2])(torch.tensor([1, 0, 1]))
+    return got.detach(), table.weight.detach(), given("forward"), single.detach()
 
 
 def test_embedding_at_the_borders():
     """The first and the last id of each part are on one rank, and on no other."""
-    for rank, (got, weight, forward) in enumerate(ranks(2, borders)):
+    for rank, (got, weight, forward, single) in enumerate(ranks(2, borders)):
         check.close(weight, [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]][rank], f"the weight on rank {rank}")
         why = "Ids that are elsewhere give zeros here, and the sum over ranks is the vector."
         check.close(
             got.flatten(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], f"the vectors of the ids 0 to 5 on rank {rank}", why=why
         )
         check.true(6 <= forward < 12, f"rank {rank} hands over as many numbers as come out, 6", got=forward)
+        check.close(single.flatten(), [2.0, 1.0, 2.0], f"the vectors of 1, 0, 1 on rank {rank}, of one id on each rank")
 
 
 def odd_ids(rank):
@@ -581,15 +583,18 @@ def test_ids_of_any_format():
 
 
 def loss_by_hand(rank):
-    logits = torch.tensor([1.0, 2.0, 3.0, 4.0]).log()
-    return [tp.vocab_parallel_cross_entropy(part(logits), torch.tensor(target)).item() for target in range(4)]
+    logits, two = torch.tensor([1.0, 2.0, 3.0, 4.0]).log(), torch.tensor([1.0, 3.0]).log()
+    found = [tp.vocab_parallel_cross_entropy(part(logits), torch.tensor(target)).item() for target in range(4)]
+    return found, [tp.vocab_parallel_cross_entropy(part(two), torch.tensor(target)).item() for target in range(2)]
 
 
 def test_loss_by_hand():
     """Of the odds 1 : 2 : 3 : 4, rank 0 knows the first two: all ranks find -ln 0.1, -ln 0.2, -ln 0.3 and -ln 0.4."""
     expected = [-math.log(share) for share in (0.1, 0.2, 0.3, 0.4)]
-    for rank, got in enumerate(ranks(2, loss_by_hand)):
+    for rank, (got, two) in enumerate(ranks(2, loss_by_hand)):
         check.close(got, expected, f"the loss of the targets 0, 1, 2 and 3 on rank {rank}")
+        its = [math.log(4), math.log(4 / 3)]
+        check.close(two, its, f"the loss of the targets 0 and 1 on rank {rank}, of the odds 1 : 3, one on each rank")
 
 
 def losses(rank, seed):
