@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.pipelining import PipelineStage as TorchStage
 from torch.distributed.pipelining import Schedule1F1B, ScheduleGPipe
 from torch.distributed.tensor import DTensor, Replicate
@@ -148,8 +148,11 @@ class TorchEngine:
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The sum over all targets that count."""
         flat = logits.flatten(0, 1).float() if not isinstance(logits, DTensor) else logits.flatten(0, 1)
-        with loss_parallel() if isinstance(logits, DTensor) else contextlib.nullcontext():
-            return nn.functional.cross_entropy(flat, targets.flatten().long(), ignore_index=IGNORE, reduction="sum")
+        return nn.functional.cross_entropy(flat, targets.flatten().long(), ignore_index=IGNORE, reduction="sum")
+
+    def _parted(self) -> Any:
+        """The region in which the loss, forward and backward, may take logits that are spread over ranks."""
+        return loss_parallel() if self.mesh.layout.tp > 1 else contextlib.nullcontext()
 
     def step(self, batches: Sequence[Batch]) -> StepResult:
         dp, rank = self.mesh.layout.dp, self.mesh.rank("dp")
@@ -158,15 +161,22 @@ class TorchEngine:
         weight = share_of(count, self.mesh.group("dp"), self.mesh.device) / max(count, 1)
         scale: Any = self.scaler.scale if self.scaler else lambda loss: loss
         total = torch.zeros((), dtype=torch.float64, device=self.mesh.device)
+        gradients: dict[nn.Parameter, Tensor] = {}  # of several batches; torch's schedules begin anew with each
         for batch in own:
             if self.mesh.layout.pp > 1:
                 total += self._through_stages(batch, weight, scale)
+                for p in self.stage.parameters():
+                    if p.grad is not None:
+                        gradients[p] = gradients[p] + p.grad if p in gradients else p.grad
+                        p.grad = None
                 continue
-            with self.policy.region(self.mesh.device.type):
-                loss = self._loss(self.copies(batch.ids, batch.mask, batch.positions), batch.targets) * weight
-            with loss_parallel() if self.mesh.layout.tp > 1 else contextlib.nullcontext():
+            with self._parted():
+                with self.policy.region(self.mesh.device.type):
+                    loss = self._loss(self.copies(batch.ids, batch.mask, batch.positions), batch.targets) * weight
                 scale(loss).backward()
             total += whole(loss.detach())
+        for p, gradient in gradients.items():
+            p.grad = gradient
         dist.all_reduce(total, group=self.mesh.group("dp"))
         self._add_shared()
         if self.scaler:
@@ -193,14 +203,13 @@ class TorchEngine:
 
         schedule = SCHEDULES[self.engine.schedule](stage, self.engine.micro_batches, loss_fn=loss_of, scale_grads=False)
         losses: list[Tensor] = []
-        parted = loss_parallel() if self.mesh.layout.tp > 1 else contextlib.nullcontext()
-        with self.policy.region(self.mesh.device.type), parted:
+        with self.policy.region(self.mesh.device.type), self._parted():
             if self.stage.is_first:
                 schedule.step(batch.ids, mask=batch.mask, positions=batch.positions)
             else:
                 target = {"target": batch.targets, "losses": losses} if self.stage.is_last else {}
                 schedule.step(mask=batch.mask, positions=batch.positions, **target)
-        value = torch.stack(losses).sum() if losses else torch.zeros((), device=self.mesh.device)
+        value = whole(torch.stack(losses).sum()) if losses else torch.zeros((), device=self.mesh.device)
         dist.broadcast(value, group=group, group_src=pp - 1)
         return value.item() / (self.scaler.get_scale() if self.scaler else 1.0)
 
@@ -237,7 +246,7 @@ class TorchEngine:
             if rank > 0:
                 x = torch.empty(*batch.ids.shape, self.stage.d_model, device=self.mesh.device)
                 dist.recv(x, group=self.mesh.group("pp"), group_src=rank - 1)
-            with self.policy.region(self.mesh.device.type):
+            with self.policy.region(self.mesh.device.type), self._parted():
                 x = self.stage(x, batch.mask, batch.positions)
                 loss = whole(self._loss(x, batch.targets)) if rank == pp - 1 else torch.zeros((), device=x.device)
             if rank < pp - 1:
@@ -246,6 +255,9 @@ class TorchEngine:
             nats += loss.item()
             tokens += batch.counted
         self.stage.train()
+        for module in self.stage.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()  # backward would have done it
         if not tokens:
             raise ValueError("an evaluation needs targets that count; got none")
         return Evaluation(nats / tokens, tokens)

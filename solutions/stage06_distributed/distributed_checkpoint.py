@@ -194,7 +194,8 @@ def write_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, states: 
     order = [p for group in optimizer.param_groups for p in group["params"]]
     state = {
         number: {
-            key: value.to_local() if isinstance(value, DTensor) else value for key, value in states[names[p]].items()
+            key: value.to_local() if isinstance(value, DTensor) and not isinstance(p, DTensor) else value
+            for key, value in states[names[p]].items()
         }
         for number, p in enumerate(order)
         if names[p] in states

@@ -43,6 +43,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     run.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     run.add_argument("--zero", action="store_true", help="share the optimizer's state out among the copies")
     run.add_argument("--recompute", action="store_true", help="compute the inside of blocks again on the way back")
+    run.add_argument(
+        "--engine", choices=("scratch", "torch"), default="scratch", help="yours, or that of torch's parts"
+    )
     run.add_argument("--patience", type=float, default=300.0, metavar="SECONDS", help="that a step may take")
     parser.set_defaults(out=Path("out/distributed"))
     return parser.parse_args(words)
@@ -71,7 +74,7 @@ def main(words: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """From a text to a trained model, on all processes."""
-    from stage06_distributed.engine import Engine, EngineConfig
+    from stage06_distributed.engine import EngineConfig
     from stage06_distributed.mesh import Layout, open_mesh
 
     world = int(os.environ.get("WORLD_SIZE", 1))
@@ -92,6 +95,10 @@ def run(options: argparse.Namespace) -> int:
         config = single.configured(options, padded)
         if FIRST:
             single.begin(options.out, config, options.fresh)
+        if options.engine == "torch":
+            from stage06_distributed.torch_engine import TorchEngine as Engine
+        else:
+            from stage06_distributed.engine import Engine
         engine = Engine(config, how, mesh)
         say(
             f"{corpus.describe()}. {world} processes: dp {layout.dp}, tp {layout.tp}, pp {layout.pp}, on {mesh.device}."
