@@ -95,8 +95,10 @@ class Grader:
         tests = self._run(nodeids, exercise, self._layout_with(exercise, beneath))
         result = ExerciseResult(number, exercise.title, exercise.points, exercise.advanced, tests, beneath)
         if self.name_mistakes and result.status == "wrong":
-            if known := mistakes.recognise(tests, self.signatures(exercise)):
+            signatures = self.signatures(exercise)
+            if known := mistakes.recognise(tests, signatures):
                 result.mistake, result.mistake_hint = known.name, known.hint
+                result.mistake_tests = [test.nodeid for test in signatures[known] if test.outcome == "failed"]
         if only is None:
             self.results[number] = result
         return result
