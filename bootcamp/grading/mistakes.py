@@ -81,8 +81,8 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     """Find the one known mistake that explains these results; None if none does, or more than one.
 
     A wrong name is worse than none, so the evidence has to be a value that came out wrong in the same way. Where a
-    mistake shows only as an error that is raised, the results must be wrong in its tests and in no other. Of several
-    those count that explain the first test that fails, if any does.
+    mistake shows only as an error that is raised, the results must be wrong in its tests and in no other. The name is
+    read beside the first test that fails, so that is one of those that the mistake explains.
     """
     mine = {test.nodeid: test for test in tests}
     failed = [test.nodeid for test in tests if test.outcome == "failed"]
@@ -90,18 +90,16 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     for mistake, signature in known.items():
         wrong = [test for test in signature if test.outcome == "failed" and test.nodeid in mine]
         names = {test.nodeid for test in wrong}
-        if not wrong or not all(_same(mine[test.nodeid], test) for test in wrong):
+        if not names.issuperset(failed[:1]) or not all(same(mine[test.nodeid], test) for test in wrong):
             continue
         kinds = {test.failure.kind for test in wrong if test.failure and not test.varied}
         if "wrong" in kinds or ("error" in kinds and names == set(failed)):
             explained[mistake] = names
-    first = {mistake: names for mistake, names in explained.items() if names.issuperset(failed[:1])}
-    explained = first or explained
     # A mistake that explains less than another one, and nothing besides, is a part of that other one.
     best = [one for one in explained if not any(explained[one] < explained[other] for other in explained)]
     return best[0] if len(best) == 1 else None
 
 
-def _same(mine: TestResult, known: TestResult) -> bool:
+def same(mine: TestResult, known: TestResult) -> bool:
     """Say whether two runs of one test went wrong in the same way."""
-    return mine.outcome == "failed" and (known.varied or alike(mine.observed, known.observed))
+    return mine.outcome == known.outcome == "failed" and (known.varied or alike(mine.observed, known.observed))
