@@ -66,7 +66,7 @@ def failure_panel(result: ExerciseResult, lesson: str, verbose: bool = False) ->
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim", no_wrap=True)
     body.add_column(overflow="fold")
-    for test in failures if verbose else failures[:1]:
+    for test in failures if verbose else filter(None, [result.first_failure]):
         if body.row_count:
             body.add_row("", "")
         _add_failure(body, test)

@@ -112,7 +112,8 @@ def test_is_recognised_in_other_hands(graders, path: Path, tmp_path: Path):
     shutil.copy(path, folder / head["module"])
     exercise = stage.exercise(head["exercise"])
     results = graders[stage.name].on_other_code(folder, exercise)
-    found = mistakes.recognise(results, graders[stage.name].signatures(exercise))
+    first = next(test for test in results if test.outcome == "failed")
+    found = mistakes.recognise(results, graders[stage.name].signatures(exercise, first))
     assert (found.name if found else "") == head["name"], [test for test in results if test.outcome == "failed"]
 
 
@@ -152,11 +153,11 @@ ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in
         ([result("a", [1, 2])], {ONE: [result("a", [1, 2])]}, "one"),
         ([result("a", [1, 3])], {ONE: [result("a", [1, 2])]}, None),  # another wrong value
         ([result("a", [1]), result("b", [2])], {ONE: [result("a", [1]), passed("b")]}, "one"),  # and something else
-        (
+        (  # something else comes first
             [result("a", [1]), result("b", [2])],
             {ONE: [passed("a"), result("b", [2])]},
             None,
-        ),  # something else comes first
+        ),
         (  # of two that explain a part each, the one that explains what comes first
             [result("a", [1]), result("b", [2])],
             {ONE: [result("a", [1]), passed("b")], OTHER: [passed("a"), result("b", [2])]},
@@ -189,6 +190,16 @@ ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in
 def test_recognise(mine, known, name):
     found = mistakes.recognise(mine, known)
     assert (found.name if found else None) == name
+
+
+def test_what_is_shown_first_is_what_the_name_explains():
+    from bootcamp.grading.results import ExerciseResult
+
+    tests = [passed("a"), result("b", [1]), result("c", [2])]
+    for explained, first in ((["c"], "c"), (["b", "c"], "b"), ([], "b")):
+        shown = ExerciseResult("1.1", "title", 1, False, tests, mistake_tests=explained).first_failure
+        assert shown and shown.nodeid == first
+    assert ExerciseResult("1.1", "title", 1, False, [passed("a")]).first_failure is None
 
 
 def test_an_edit_that_does_not_fit_is_an_error():

@@ -95,8 +95,10 @@ class Grader:
         tests = self._run(nodeids, exercise, self._layout_with(exercise, beneath))
         result = ExerciseResult(number, exercise.title, exercise.points, exercise.advanced, tests, beneath)
         if self.name_mistakes and result.status == "wrong":
-            if known := mistakes.recognise(tests, self.signatures(exercise)):
+            signatures = self.signatures(exercise, next(test for test in tests if test.outcome == "failed"))
+            if known := mistakes.recognise(tests, signatures):
                 result.mistake, result.mistake_hint = known.name, known.hint
+                result.mistake_tests = [test.nodeid for test in signatures[known] if test.outcome == "failed"]
         if only is None:
             self.results[number] = result
         return result
@@ -126,22 +128,40 @@ class Grader:
         """Take nothing that was graded before for granted; the code has changed."""
         self.results.clear()
 
-    def signatures(self, exercise: course.Exercise) -> dict[mistakes.Mistake, list[TestResult]]:
-        """What each known mistake of the exercise does in its tests."""
+    def signatures(
+        self, exercise: course.Exercise, like: TestResult | None = None
+    ) -> dict[mistakes.Mistake, list[TestResult]]:
+        """What each known mistake of the exercise does in its tests.
+
+        Args:
+            exercise: whose mistakes.
+            like: take only those that do the same in this test, which takes one test for each of the others.
+        """
         found = {}
         for mistake in mistakes.of_exercise(self.stage, exercise.number):
-            if mistake not in self._signatures:
-                try:
-                    with mistake.applied(self.stage) as folder:
-                        tests = self.on_other_code(folder, exercise)
-                except mistakes.NoSuchLine:  # the reference was changed: for the course's tests, not for a learner
-                    continue
-                self._signatures[mistake] = {test.nodeid: test for test in tests}
-            found[mistake] = list(self._signatures[mistake].values())
+            known = self._signatures.setdefault(mistake, {})
+            nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == exercise.number]
+            try:
+                with mistake.applied(self.stage) as folder:
+                    for some in ([like.nodeid] if like else [], nodeids):
+                        if missing := [nodeid for nodeid in some if nodeid not in known]:
+                            tests = self.on_other_code(folder, exercise, only=missing)
+                            known.update((test.nodeid, test) for test in tests)
+                        if like and not mistakes.same(like, known[like.nodeid]):
+                            break
+                    else:
+                        found[mistake] = [known[nodeid] for nodeid in nodeids]
+            except mistakes.NoSuchLine:  # the reference was changed: for the course's tests, not for a learner
+                continue
         return found
 
     def on_other_code(
-        self, folder: Path, exercise: course.Exercise, seconds: float = 0.0, stop: bool = False
+        self,
+        folder: Path,
+        exercise: course.Exercise,
+        seconds: float = 0.0,
+        stop: bool = False,
+        only: Sequence[str] | None = None,
     ) -> list[TestResult]:
         """Run the tests of an exercise on the code in another folder.
 
@@ -150,8 +170,10 @@ class Grader:
             exercise: whose tests to run.
             seconds: the time limit of a test; the exercise's own if not given.
             stop: end with the first test that does not pass.
+            only: the tests to run; all if not given.
         """
         nodeids = [test["nodeid"] for test in self.tests() if test["exercise"] == exercise.number]
+        nodeids = [nodeid for nodeid in nodeids if only is None or nodeid in only]
         layout = self.layout | {self.stage.name: stages.Source(str(folder))}
         return self._run(nodeids, exercise, layout, seconds, stop)
 

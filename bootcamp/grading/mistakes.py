@@ -90,7 +90,7 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     for mistake, signature in known.items():
         wrong = [test for test in signature if test.outcome == "failed" and test.nodeid in mine]
         names = {test.nodeid for test in wrong}
-        if not names.issuperset(failed[:1]) or not all(_same(mine[test.nodeid], test) for test in wrong):
+        if not names.issuperset(failed[:1]) or not all(same(mine[test.nodeid], test) for test in wrong):
             continue
         kinds = {test.failure.kind for test in wrong if test.failure and not test.varied}
         if "wrong" in kinds or (kinds & {"error", "deadlock"} and names == set(failed)):
@@ -100,6 +100,6 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     return best[0] if len(best) == 1 else None
 
 
-def _same(mine: TestResult, known: TestResult) -> bool:
+def same(mine: TestResult, known: TestResult) -> bool:
     """Say whether two runs of one test went wrong in the same way."""
-    return mine.outcome == "failed" and (known.varied or alike(mine.observed, known.observed))
+    return mine.outcome == known.outcome == "failed" and (known.varied or alike(mine.observed, known.observed))

@@ -206,7 +206,7 @@ def failure_text(test: TestResult, exercise: ExerciseResult) -> str:
     lines = [test.claim, "", test.failure.message]
     for label, text in test.failure.rows():
         lines += [f"  {label:9} {line}" if i == 0 else f"  {'':9} {line}" for i, line in enumerate(text.split("\n"))]
-    if exercise.mistake:
+    if test.nodeid in exercise.mistake_tests:
         lines += ["", f"This looks like a known mistake: {exercise.mistake}.", exercise.mistake_hint]
     lines += ["", f"hint: python -m bootcamp hint {exercise.number}"]
     return "\n".join(lines)

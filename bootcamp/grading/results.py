@@ -64,6 +64,7 @@ class ExerciseResult:
     beneath: list[str] = field(default_factory=list)  # exercises that the reference stood in for
     mistake: str = ""  # the name of the known mistake that explains the failure
     mistake_hint: str = ""
+    mistake_tests: list[str] = field(default_factory=list)  # the failed tests that it explains
 
     @property
     def status(self) -> Status:
@@ -82,9 +83,10 @@ class ExerciseResult:
 
     @property
     def first_failure(self) -> TestResult | None:
-        """The test to look at first: one that failed, else one that waits for a TODO."""
+        """The test to look at first: one that the named mistake explains, or that failed, or waits for a TODO."""
         bad = [test for test in self.tests if test.failure]
-        return next((test for test in bad if test.outcome == "failed"), bad[0] if bad else None)
+        failed = [test for test in bad if test.outcome == "failed"]
+        return next((test for test in failed if test.nodeid in self.mistake_tests), (*failed, *bad, None)[0])
 
 
 @dataclass
@@ -146,7 +148,7 @@ def as_junit(reports: list[Report]) -> str:
             elif test.failure:
                 node = ElementTree.SubElement(case, "failure", message=test.failure.message, type=test.failure.kind)
                 node.text = "\n".join(f"{label}: {text}" for label, text in test.failure.rows())
-                if exercise.mistake:
+                if test.nodeid in exercise.mistake_tests:
                     node.text += f"\nlooks like: {exercise.mistake}"
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode", xml_declaration=False)

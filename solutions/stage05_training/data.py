@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stage01_tokenizer import Tokenizer, count_pretokens, train_bpe_fast
@@ -22,11 +23,14 @@ from .loader import Loader
 from .token_file import TokenFile, split, write_tokens
 from .windows import WindowDataset
 
+POOL = 1 << 16  # pieces that are sorted into buckets together
 Tell = Callable[[str, int, int], None]  # is told what is being done, how much of it is, and how much there is
 
 
 class Buckets:
     """A dataset of batches: whole documents of about the same length, padded to that of the longest (5.3).
+
+    Of a large text, so many documents are looked at together as are enough to find some of the same length.
 
     Args:
         tokens: documents, each with `end_id` behind it. What comes behind the last one is left out.
@@ -41,32 +45,42 @@ class Buckets:
 
     def __init__(self, tokens: TokenFile, end_id: int, length: int, batch_size: int, seed: int) -> None:
         self.tokens, self.end_id = tokens, end_id
-        step = 1 << 20
-        ends = [
-            int(place) + start
-            for start in range(0, len(tokens), step)
-            for place in (tokens[start : start + step] == end_id).nonzero()
-        ]
-        self.pieces = [
-            (start, min(start + length + 1, end + 1))
-            for begin, end in zip([-1, *ends], ends)  # from the end of the one before to its own, both included
-            for start in range(begin, end, length)
-        ]
+        parts = [np.flatnonzero(part == end_id) + start for start, part in _parts(tokens)]
+        ends = np.concatenate([np.empty(0, np.int64), *parts])
         if len(ends) < batch_size:
             raise ValueError(f"a batch of {batch_size} documents needs as many in the text; got {len(ends)}")
+        begins = np.concatenate([[-1], ends[:-1]])  # from the end of the one before to its own, both included
+        pieces = -(-(ends - begins) // length)  # how many each document is cut into
+        nth = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)  # which of them a piece is
+        self.starts = np.repeat(begins, pieces) + nth * length
+        self.stops = np.minimum(self.starts + length + 1, np.repeat(ends, pieces) + 1)
         generator = torch.Generator().manual_seed(seed)
-        self.batches = bucket_by_length([stop - start for start, stop in self.pieces], batch_size, generator)
+        chosen: list[np.ndarray] = []  # pieces, batch behind batch
+        sizes: list[int] = []
+        for first in range(0, len(self.starts), POOL):
+            lengths = (self.stops - self.starts)[first : first + POOL].tolist()
+            batches = bucket_by_length(lengths, batch_size, generator)
+            chosen.append(np.array([index + first for batch in batches for index in batch], np.int64))
+            sizes += [len(batch) for batch in batches]
+        self.order, self.ends = np.concatenate(chosen), np.cumsum(sizes)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.ends)
 
     def __getitem__(self, index: int) -> Batch:
-        pieces = (self.pieces[number] for number in self.batches[index])
-        return pad_batch([self._read(start, stop) for start, stop in pieces], self.end_id)
+        pieces = self.order[self.ends[index - 1] if index else 0 : self.ends[index]]
+        places = zip(self.starts[pieces].tolist(), self.stops[pieces].tolist())
+        return pad_batch([self._read(start, stop) for start, stop in places], self.end_id)
 
     def _read(self, start: int, stop: int) -> list[int]:
         ids = self.tokens[max(start, 0) : stop].tolist()
         return ids if start >= 0 else [self.end_id, *ids]
+
+
+def _parts(tokens: TokenFile, size: int = 1 << 20) -> Iterator[tuple[int, np.ndarray]]:
+    """Give all tokens, a part at a time, each with its place."""
+    for start in range(0, len(tokens), size):
+        yield start, tokens[start : start + size].numpy()
 
 
 def the_one(items: list[Any]) -> Any:

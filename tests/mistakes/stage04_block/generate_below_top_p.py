@@ -1,6 +1,6 @@
 # module: generate.py
 # exercise: 4.7
-# name: the token that crosses top_p is left out
+# name:
 """Writing: prompts of one length are read together, so that nothing has to be filled up."""
 
 import torch
