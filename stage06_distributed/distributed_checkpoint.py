@@ -65,10 +65,10 @@ def save_distributed(
     folder = Path(folder)
     beside, before = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
     state = {**described(model, optimizer, mesh), "more": pickle.dumps(more)}  # one piece, whatever it holds
-    # TODO 6.10: one rank makes room; all save; one changes the names, and clears away; nobody goes on before
+    # TODO 6.10: one rank removes what is left; all save; one changes the names, and removes the old; the others wait
     raise NotImplementedError(
-        "6.10 save_distributed: one rank makes room; all save; one changes the names, and clears away; nobody goes on "
-        "before; "
+        "6.10 save_distributed: one rank removes what is left; all save; one changes the names, and removes the old; "
+        "the others wait; "
         "hint: python -m bootcamp hint 6.10"
     )
 

@@ -152,12 +152,12 @@ def saved(rank, layout, folder, sizes, seed, kind="AdamW", dtype=torch.float32, 
 
 
 def gone_on(rank, layout, folder, sizes, seed, kind="AdamW", dtype=torch.float32, count=2):
-    """A model with other weights and another past, which goes on from a checkpoint. Gives parts, and what they are."""
+    """A model with other weights, and with AdamW another past, goes on from a checkpoint. Gives parts, and of what."""
     mesh = mesh_of(layout)
     stage = stage_of(sizes, sizes.draw(seed + 77, dtype), mesh)
     params = named(sizes, stage)
     optimizer = OPTIMIZERS[kind](stage.parameters())
-    steps(params, optimizer, sizes, seed, 9, 1, mesh)
+    steps(params, optimizer, sizes, seed, 9, 1 if kind == "AdamW" else 0, mesh)
     with during("load"):
         more = ckpt.load_distributed(folder, stage, optimizer, mesh)
     heard = sum(each.bytes for each in traffic() if each.during == "load" and each.kind != "recv")

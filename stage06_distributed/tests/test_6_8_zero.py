@@ -503,6 +503,38 @@ def test_state_in_portions():
         check.true(all(count <= 42000 for _, count in messages), what, got=messages)
 
 
+class Summing(torch.optim.Optimizer):
+    """Adds up the gradients, in more digits than the parameters have."""
+
+    def __init__(self, params):
+        super().__init__(params, {"lr": 1.0})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for p in flat(self.param_groups):
+            self.state[p] = {"sum": self.state[p].get("sum", 0.0) + p.grad.double() / 3, "name": "a sum"}
+
+
+def wide(rank):
+    p = nn.Parameter(torch.ones(1, 2))
+    optimizer = sharded([p], Summing)
+    p.grad = torch.tensor([[1.0, 2.0]])
+    optimizer.step()
+    return optimizer.state_dict()["state"][0]
+
+
+def test_state_of_another_format():
+    """A state may be in another format than the parameters, and keeps it; also where there are more ranks than numbers.
+
+    What is no tensor is kept too.
+    """
+    for rank, state in enumerate(ranks(3, wide)):
+        check.equal(sorted(state), ["name", "sum"], f"what the state has on rank {rank}")
+        check.equal(state["name"], "a sum", f"a text in the state on rank {rank}")
+        check.equal(str(state["sum"].dtype), "torch.float64", f"the format of a float64 state on rank {rank}")
+        what = f"a third of the gradient [[1, 2]], in float64, on rank {rank}"
+        check.close(state["sum"], [[1 / 3, 2 / 3]], what, rtol=1e-14, atol=0)
+
+
 # -- what cannot be
 
 

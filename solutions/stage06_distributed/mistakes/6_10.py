@@ -6,7 +6,9 @@ ROW = 'elif isinstance(module, RowParallelLinear) and own.endswith("weight"):'
 ROWS = "                found[own] = 1\n"
 COLUMN = "ColumnParallelLinear | VocabParallelEmbedding"
 BESIDE = 'beside, before = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")'
-SAVE = "    save(state, checkpoint_id=beside)  # the first rank comes out of it last, when all have written\n"
+SAVE = (
+    "    save(state, checkpoint_id=beside)  # makes the folder; the first rank comes out of it when all have written\n"
+)
 CLEAN = "        shutil.rmtree(beside, ignore_errors=True)\n"
 NAME = "        os.replace(beside, folder)\n"
 ASIDE = "            os.replace(folder, before)\n"
@@ -48,7 +50,6 @@ MISTAKES = [
         "distributed_checkpoint.py",
         (
             (CLEAN, "        shutil.rmtree(folder, ignore_errors=True)\n"),
-            ("        beside.mkdir(parents=True)\n", "        folder.mkdir(parents=True)\n"),
             (SAVE, "    save(state, checkpoint_id=folder)\n    first = False\n"),
         ),
     ),
