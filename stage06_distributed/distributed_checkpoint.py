@@ -65,10 +65,10 @@ def save_distributed(
     folder = Path(folder)
     beside, before = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
     state = {**described(model, optimizer, mesh), "more": pickle.dumps(more)}  # one piece, whatever it holds
-    # TODO 6.10: one rank removes what is left; all save; one changes the names, and removes the old; the others wait
+    # TODO 6.10: one rank removes what was left; all save; one changes the names and deletes; all wait for it
     raise NotImplementedError(
-        "6.10 save_distributed: one rank removes what is left; all save; one changes the names, and removes the old; "
-        "the others wait; "
+        "6.10 save_distributed: one rank removes what was left; all save; one changes the names and deletes; all wait "
+        "for it; "
         "hint: python -m bootcamp hint 6.10"
     )
 

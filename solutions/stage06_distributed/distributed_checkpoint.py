@@ -70,7 +70,7 @@ def save_distributed(
     folder = Path(folder)
     beside, before = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
     state = {**described(model, optimizer, mesh), "more": pickle.dumps(more)}  # one piece, whatever it holds
-    # BEGIN SOLUTION 6.10: one rank removes what is left; all save; one changes the names, and removes the old; the others wait
+    # BEGIN SOLUTION 6.10: one rank removes what was left; all save; one changes the names and deletes; all wait for it
     first = dist.get_rank() == 0
     if first:
         shutil.rmtree(beside, ignore_errors=True)
