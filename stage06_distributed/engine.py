@@ -99,7 +99,8 @@ class Engine:
         timeline: what this rank was busy with in the last step.
 
     Raises:
-        ValueError: the model cannot be cut in this way, or a batch has fewer rows than there are copies of the model.
+        ValueError: the model cannot be cut in this way, or a batch has fewer rows than the copies of the model have
+            micro-batches together.
     """
 
     def __init__(self, config: TrainConfig, engine: EngineConfig, mesh: Mesh) -> None:
@@ -120,12 +121,19 @@ class Engine:
         )
 
     def rows_of(self, batch: Batch) -> list[Batch]:
-        """This rank's rows of a batch, in micro-batches."""
+        """Give this rank's rows of a batch, in `micro_batches` pieces.
+
+        Each row is read by one copy of the model; all ranks of that copy have the same pieces. What else a batch has,
+        mask and positions, goes with its rows.
+        """
         # TODO 6.11: every dp-th row; then cut
         raise NotImplementedError("6.11 Engine.rows_of: every dp-th row; then cut; hint: python -m bootcamp hint 6.11")
 
     def step(self, batches: Sequence[Batch]) -> StepResult:
         """Take one step as if one process had taken it on all batches.
+
+        However many batches and micro-batches there are, the copies average their gradients once. Afterwards no
+        parameter has a gradient.
 
         Args:
             batches: whole ones, the same on all ranks.

@@ -106,7 +106,8 @@ class Engine:
         timeline: what this rank was busy with in the last step.
 
     Raises:
-        ValueError: the model cannot be cut in this way, or a batch has fewer rows than there are copies of the model.
+        ValueError: the model cannot be cut in this way, or a batch has fewer rows than the copies of the model have
+            micro-batches together.
     """
 
     def __init__(self, config: TrainConfig, engine: EngineConfig, mesh: Mesh) -> None:
@@ -133,7 +134,11 @@ class Engine:
         # END SOLUTION
 
     def rows_of(self, batch: Batch) -> list[Batch]:
-        """This rank's rows of a batch, in micro-batches."""
+        """Give this rank's rows of a batch, in `micro_batches` pieces.
+
+        Each row is read by one copy of the model; all ranks of that copy have the same pieces. What else a batch has,
+        mask and positions, goes with its rows.
+        """
         # BEGIN SOLUTION 6.11: every dp-th row; then cut
         rows = list(ShardedSampler(len(batch.ids), self.mesh.rank("dp"), self.mesh.layout.dp, shuffle=False))
         pieces = [rows[number :: self.engine.micro_batches] for number in range(self.engine.micro_batches)]
@@ -142,6 +147,9 @@ class Engine:
 
     def step(self, batches: Sequence[Batch]) -> StepResult:
         """Take one step as if one process had taken it on all batches.
+
+        However many batches and micro-batches there are, the copies average their gradients once. Afterwards no
+        parameter has a gradient.
 
         Args:
             batches: whole ones, the same on all ranks.
@@ -172,7 +180,7 @@ class Engine:
         dist.all_reduce(total, group=self.mesh.group("dp"))
         loss = total.item() / self.mesh.layout.dp / (self.scaler.factor if self.scaler else 1.0)
         parameters = list(self.stage.parameters())
-        finite = self.scaler.unscale(parameters) if self.scaler else True
+        finite = self.scaler.unscale(parameters) if self.scaler and math.isfinite(loss) else True
         norm = global_norm(self.stage, self.mesh)
         if not math.isfinite(loss) or (finite and not math.isfinite(norm)):
             self._clear(parameters)
