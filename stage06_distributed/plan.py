@@ -29,8 +29,8 @@ class Hardware:
     Args:
         flops: operations a second that one process gets out of its device, in the format that it computes in.
         memory: bytes of one device.
-        near: bytes a second between processes that share matrices (tp).
-        far: bytes a second between others (dp, pp).
+        near: bytes a second that one process can send to those it shares matrices with (tp).
+        far: bytes a second that it can send to others (dp, pp).
     """
 
     flops: float
@@ -49,7 +49,8 @@ class Estimate:
         buffers: bytes in which gradients travel between copies of the model.
         activations: bytes that forward keeps for backward, at most at one time.
         dp, tp, pp: how many numbers it gives to all-reduces among copies, to all-reduces among those that share
-            matrices, and how many it sends to neighbouring stages.
+            matrices, and how many it sends to other stages; 0 where there is nobody to send them to.
+        gather: how many numbers it sends to copies that need what it has stepped, if they share the optimizer's state.
         flops: operations.
         bubble: which part of the time it waits for other stages.
         seconds: how long the step takes.
@@ -64,6 +65,7 @@ class Estimate:
     dp: int
     tp: int
     pp: int
+    gather: int
     flops: float
     bubble: float
     seconds: float
@@ -75,11 +77,13 @@ class Estimate:
 
 
 def parameters_of(config: GPTConfig, layout: Layout, stage: int = 0) -> tuple[int, int]:
-    """Say how many numbers and how many tensors a rank of a stage has of the model.
+    """Say how many numbers, and how many tensors, the parameters of a rank of a stage have.
 
     Cut by tp: the token table, the output, queries, keys, values and what puts heads together, and feed-forward, with
     their biases, but for the biases of what comes out of attention and feed-forward; these, norms and positions are
-    whole. Blocks are shared out as `split_stages` does it, which gives the last stage a copy of a shared table.
+    whole. Each of these is a tensor of its own; "t5" has 32 · H numbers.
+    Blocks are shared out as `split_stages` does it, which gives the last stage a copy of a shared table; positions are
+    on the first stage, the norm before the output (with placement "pre") and the output on the last.
 
     >>> config = GPTConfig(vocab_size=100, context_length=8, d_model=4, n_layers=2, n_heads=2, bias=False)
     >>> parameters_of(config, Layout())[0] - parameters_of(config, Layout(tp=2))[0]  # half of 400 and 2 · 192
@@ -98,6 +102,7 @@ def activations_of(config: GPTConfig, layout: Layout, rows: int, length: int, re
         4 · B·T · (6 C + (4 C + k F + H T) / tp + 2),   k from `SAVED_INSIDE`;     4 · B·T·C with recomputation
 
     What is cut are queries, keys, values, heads, the inside of feed-forward, and attention's weights, (B, H, T, T).
+    There is no dropout; it would keep what it multiplies with, too.
 
     Args:
         rows, length: B and T.
@@ -119,6 +124,32 @@ def estimate(
     recompute: bool = False,
 ) -> Estimate:
     """Say what a step of `Engine` takes of a rank, with the schedule 1F1B and AdamW, in float32.
+
+    Letters: N numbers in n tensors that the rank has (`parameters_of`); M micro-batches of B rows; l blocks of its own;
+    [last] is 1 on the last stage, else 0. One process in a dimension has nobody to send to: the 0 of that message.
+
+    Memory. Weights and gradients, and two numbers of AdamW's for each: 4 N, 4 N and 8 N bytes; with zero, a copy has
+    those for ⌈N / dp⌉ of them. Each number that goes to other copies lies in a buffer (4 bytes). Activations, where `a`
+    is what a block keeps, are those of min(pp - stage, M) micro-batches in l blocks; and for the one that turns round
+    on the last stage, its norm, output and loss: 4 · B·T · (3 C + 2 V / tp) [last]. With recomputation, a block's whole
+    inside comes on top while it is made again, by which time that of the last stage is gone: the larger counts.
+
+    Messages, in numbers:
+        dp        N + n + 2                             gradients, which of them there are; targets that count; the loss
+        gather    (dp - 1) · ⌈N / dp⌉                   with zero: the ring of `all_gather`
+        tp        M · (4 l + [first] + [last]) · B·T·C  two sums in a block, each way; of the table, and of the output
+                  + M · 3 B·T [last] + 1                what the loss exchanges; the norm
+        pp        M · B·T·C for each neighbour          forward to the next stage, gradients to the one before
+                  + C V / tp                            a shared table, between the first and the last stage
+    With recomputation, a block's two sums are taken again: 6 l.
+
+    Time. Operations are those of forward (`forward_flops`, of all rows), three times, or four with recomputation, and
+    all processes have equal parts. Of an all-reduce of x bytes among W, a ring sends 2 (W - 1) / W · x.
+
+        seconds = (computing + sums of tp) / (1 - bubble) + what is left of sums of dp + (gather + pp) / far
+
+    Sums of dp travel while the last micro-batch goes backward, computing · 2/3 / M (with recomputation 3/4), and only
+    what takes longer than that is left of them.
 
     Args:
         config: the model.
