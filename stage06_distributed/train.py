@@ -16,14 +16,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bootcamp import course
 from bootcamp.commands import train as single
 from bootcamp.corpus import open_corpus
-from bootcamp.progress import FOLDER
+from bootcamp.progress import FOLDER, write_text
 from bootcamp.screen import problem, say
 from bootcamp.steps import Steps
 
@@ -46,6 +47,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     run.add_argument(
         "--engine", choices=("scratch", "torch"), default="scratch", help="yours, or that of torch's parts"
     )
+    run.add_argument("--stop-after", type=int, metavar="N", help="save after so many steps, and end")
     run.add_argument("--patience", type=float, default=300.0, metavar="SECONDS", help="that a step may take")
     parser.set_defaults(out=Path("out/distributed"))
     return parser.parse_args(words)
@@ -134,6 +136,7 @@ def loop(options: argparse.Namespace, engine: Any, config: Any, data: Any, mesh:
     from stage06_distributed.watchdog import Watchdog
 
     loader, step, loss = data.loader(config), 0, None
+    begin = end = 0.0
     if found := newest(options.out):
         kept = load_distributed(found, engine.stage, engine.optimizer, mesh)
         step, loss = kept["step"], kept["loss"]
@@ -144,16 +147,19 @@ def loop(options: argparse.Namespace, engine: Any, config: Any, data: Any, mesh:
     stopped = False
     with log_of(options.out, config, step) as log, Watchdog(options.patience) as watchdog:
         while step < config.steps and not stopped:
+            dist.barrier()  # so that a step of the timeline begins on all at once
+            begin = time.perf_counter()
             for group in engine.optimizer.param_groups:
                 group["lr"] = warmup_cosine(step, config.max_lr, config.warmup, config.steps, config.min_lr)
             result = engine.step([next(loader) for _ in range(config.accumulate)])
+            end = time.perf_counter()
             step += 1
             watchdog.alive(step)
             log.step(step, result, lr=engine.optimizer.param_groups[0]["lr"])
             if step % config.evaluate_every == 0 or step == config.steps:
                 loss, tokens = engine.evaluate(data.validation_batches(config))
                 log.evaluation(step, loss, bits_per_byte(loss, tokens, data.validation_size(config)))
-            asked = torch.tensor(int(log.stop_asked), device=mesh.device)
+            asked = torch.tensor(int(log.stop_asked or step == options.stop_after), device=mesh.device)
             dist.all_reduce(asked, dist.ReduceOp.MAX)
             stopped = bool(asked)
             if step % config.checkpoint_every == 0 or step == config.steps or stopped:
@@ -164,11 +170,13 @@ def loop(options: argparse.Namespace, engine: Any, config: Any, data: Any, mesh:
                 if FIRST:
                     prune(options.out, config.keep)
         log.end(step, stopped=step < config.steps)
+        if end and engine.timeline is not None:
+            write_timeline(options.out / "timeline.json", engine.timeline.events, begin, end)
     if step < config.steps:
         say(f"stopped after step {step:,} of {config.steps:,}, and saved: the same command goes on from there")
     elif loss is not None:
         say(f"validation loss {loss:.4f} nats a token")
-    return int(step < config.steps)
+    return int(step < config.steps and step != options.stop_after)
 
 
 @contextlib.contextmanager
@@ -181,6 +189,25 @@ def log_of(folder: Path, config: Any, start: int) -> Iterator[Any]:
             yield log
     else:
         yield Silent()
+
+
+def write_timeline(path: Path, events: Sequence[Any], begin: float, end: float) -> None:
+    """What each process was busy with in the last step, in seconds from where it began.
+
+    Processes of one machine have one clock; for those of several, it begins where each one came through the barrier.
+    """
+    import torch.distributed as dist
+
+    begins: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(begins, begin)
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        begin = min(begins)
+    mine = [{**event._asdict(), "begin": event.begin - begin, "end": event.end - begin} for event in events]
+    mine.append({"kind": "rest", "batch": -1, "begin": mine[-1]["end"], "end": end - begin})
+    ranks: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(ranks, mine)
+    if FIRST:
+        write_text(path, json.dumps({"ranks": ranks}))
 
 
 class Silent:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
+import time
 import webbrowser
 from html import escape
 from pathlib import Path
@@ -22,8 +26,9 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZE = 16_000_000  # bytes of stories
 STEPS = 1_800  # of training
+TWO_STEPS = 40  # of them, on two processes
 ENOUGH = 20_000  # tokens: with less there is nothing to train on
-YOURS_TEXT = "All of this is what you write in stages 01 to 05. Look at other text, or train with your own code:"
+YOURS_TEXT = "All of this is what you write in stages 01 to 06. Look at other text, or train with your own code:"
 YOURS = """python3 -m bootcamp demo --corpus stdlib --vocab-size 32000
 python3 -m bootcamp train
 python3 -m bootcamp grade 1"""
@@ -82,6 +87,8 @@ def demo(arguments: argparse.Namespace) -> int:
         with train.sentences():
             result, told = trained(arguments, corpus, tokenizer, workers, count)
         sections, stopped = told + sections, result.stopped
+        if not stopped:
+            sections += on_two_processes(arguments, count)
     report = arguments.out / "report.html"
     sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))
     progress.write_text(
@@ -108,6 +115,39 @@ def trained(
     config = train.configured(options, tokenizer.vocab_size)
     train.begin(run, config, fresh=False)
     return train.learned(run, config, data, corpus, device=None)
+
+
+def on_two_processes(arguments: argparse.Namespace, count: int) -> list[str]:
+    """Begin the same training again, on two processes in bf16; give the section of the page on it, if any."""
+    from bootcamp.distributed_report import two_processes_section
+    from stage05_training.run_log import read_metrics
+
+    folder, steps = arguments.out / "two", min(TWO_STEPS, count)
+    options = {"corpus": arguments.corpus, "seed": arguments.seed, "steps": count, "warmup": min(50, count // 10)}
+    options |= {"size": arguments.size or (DEFAULT_SIZE if arguments.corpus == "stories" else None)}
+    options |= {"vocab-size": arguments.vocab_size, "workers": arguments.workers, "out": folder}
+    options |= {"pp": 2, "micro-batches": 4, "precision": "bf16", "stop-after": steps}
+    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    module = ["-m", "stage06_distributed.train", "--upstream", "solutions", *words]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *module]
+    if folder.is_dir():
+        shutil.rmtree(folder)  # of an earlier demo
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said, Steps() as bars:
+        with bars.step("the same on two processes, in bf16") as tell:
+            run = subprocess.Popen(command, cwd=course.ROOT, stdout=said, stderr=said)
+            try:
+                while run.poll() is None:
+                    time.sleep(0.2)
+                    tell(len([each for each in read_metrics(folder) if each["kind"] == "step"]), steps)
+            finally:
+                run.terminate()
+                run.wait()
+        if not (folder / "timeline.json").is_file():
+            said.seek(0)
+            told = [line.strip() for line in said if line.strip()]
+            say(f"two processes did not come to an end here: {told[-1] if told else f'exit code {run.returncode}'}")
+            return []
+    return [two_processes_section(folder, arguments.out / "run")]
 
 
 def beginning(path: Path, size: int) -> str:
