@@ -150,15 +150,15 @@ def estimate(
     """Say what a step of `Engine` takes of a rank, with the schedule 1F1B and AdamW, in float32.
 
     Letters: N numbers in n tensors that the rank has (`parameters_of`); M micro-batches of B rows; l blocks of its own;
-    [last] is 1 on the last stage, else 0. One process in a dimension has nobody to send to: the 0 of that message.
+    [first] and [last] are 1 on that stage, else 0.
 
-    Memory. Weights and gradients, and two numbers of AdamW's for each: 4 N, 4 N and 8 N bytes; with zero, a copy has
-    those for ⌈N / dp⌉ of them. Each number that goes to other copies lies in a buffer (4 bytes). Activations, where `a`
-    is what a block keeps, are those of min(pp - stage, M) micro-batches in l blocks; and for the one that turns round
-    on the last stage, its norm, output and loss: 4 · B·T · (3 C + 2 V / tp) [last]. With recomputation, a block's whole
-    inside comes on top while it is made again, by which time that of the last stage is gone: the larger counts.
+    Memory, in bytes. Weights and gradients are 4 N each; the two numbers that AdamW keeps for each weight, 8 N, or with
+    zero 8 ⌈N / dp⌉; buffers, 4 for each number of dp (below). Activations: l blocks keep `activations_of` each, for
+    min(pp - stage, M) micro-batches; norm, output and loss on the last stage keep 4 · B·T · (3 C + 2 V / tp). With
+    recomputation, the whole inside of one block is there as well while it is made again, by which time what norm,
+    output and loss have kept is gone: of these two, the larger counts.
 
-    Messages, in numbers:
+    Messages, in numbers; 0 where a dimension has one process alone:
         dp        N + n + 2                             gradients, which of them there are; targets that count; the loss
         gather    (dp - 1) · ⌈N / dp⌉                   with zero: the ring of `all_gather`
         tp        M · (4 l + [first] + [last]) · B·T·C  two sums in a block, each way; of the table, and of the output
@@ -168,7 +168,7 @@ def estimate(
     With recomputation, a block's two sums are taken again: 6 l.
 
     Time. Operations are those of forward (`forward_flops`, of all rows), three times, or four with recomputation, and
-    all processes have equal parts. Of an all-reduce of x bytes among W, a ring sends 2 (W - 1) / W · x.
+    all processes have equal parts. A number has 4 bytes; of x bytes summed up among W, a ring sends 2 (W - 1) / W · x.
 
         seconds = (computing + sums of tp) / (1 - bubble) + what is left of sums of dp + (gather + pp) / far
 
