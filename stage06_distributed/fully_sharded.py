@@ -120,20 +120,22 @@ class FullyShardedModule(nn.Module):
 
     The parameters of a unit, one behind the other, are n numbers; rank r keeps the r-th of `chunk_sizes(n, W)`. What no
     unit has, or several have, is one more unit, the rest. These chunks, one for each unit, are all that `parameters()`
-    gives, for any optimizer that treats each number by itself. A table that input and output share is in it once.
+    gives, for any optimizer that treats each number by itself. A table that input and output share is in them once.
 
-    Before a unit's forward its n numbers are gathered, and freed behind it. Before its backward they are gathered again
-    and freed behind it; its gradients are summed up with `reduce_scatter`, and of their mean over the ranks, each rank
-    adds its chunk to `grad`. The rest stays from forward to the end of backward. So at any time a rank has all of one
-    unit and of the rest at most; it sends three messages of 1 / W of a unit, for each unit and round, and two for the
-    rest. Half formats are summed up in float32.
+    Before a unit's forward its n numbers are gathered, with `all_gather`, as the chunks are then; behind it, even if it
+    raises, they are freed. Before its backward they are gathered again, and freed behind it; its gradients are summed
+    up with `reduce_scatter`, and of their mean over the ranks, each rank adds its chunk to `grad`. The rest stays from
+    forward to the end of backward, if there is to be one. So a rank has all of one unit at a time, and of the rest; it
+    sends three messages of 1 / W of a unit, for each unit and round, and two for the rest. Half formats are summed up
+    in float32. A unit that requires no gradients is freed when all of backward has ended.
 
     It is called like the model in it, on all ranks as often. In each step the losses of all depend on the same units: a
     rank that has nothing to read gives a loss of 0 times its output. Several backwards add up. A parameter without a
     gradient counts as one of zeros, if its unit has any; a unit that nobody used keeps a `grad` of None.
 
-    A unit is called as a module, and gives a tensor, or tuples, lists or dicts with tensors. Within autocast, copies of
-    the weights in 16 bits stay until backward, unless there is a `checkpoint` around or within the unit.
+    A unit is called as a module, and gives a tensor, or tuples, lists or dicts with tensors. There may be a
+    `checkpoint` around or within it, and nothing more is sent for that. Without one, copies of the weights in 16 bits
+    that autocast makes stay until backward.
 
     Args:
         module: the model, whole on each rank; its weights and buffers become those of the first rank. Its parameters

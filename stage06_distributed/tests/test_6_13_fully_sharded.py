@@ -3,6 +3,7 @@
 import copy
 import gc
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +53,9 @@ def share(count, rank, world):
 class Block(nn.Module):
     """Adds something to what comes."""
 
+    up: Any
+    down: Any
+
     def __init__(self, d=C, hidden=F):
         super().__init__()
         self.up, self.down = nn.Linear(d, hidden), nn.Linear(hidden, d)
@@ -62,6 +66,8 @@ class Block(nn.Module):
 
 class Stack(nn.Module):
     """Blocks, and something before and behind them."""
+
+    blocks: Any
 
     def __init__(self, seed, d=C, hidden=F, count=L):
         super().__init__()
@@ -148,11 +154,17 @@ def summed(model, ids, targets):
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum")
 
 
-def trained(rank, world, kind, seed, make):
-    """Train on this rank's texts, rank 0 having one, the last rank all others but what ranks between have: one each."""
+OPTIMIZERS = {
+    "AdamW": lambda params: torch.optim.AdamW(params, lr=0.01, eps=1e-3, weight_decay=0.1),
+    "SGD": lambda params: torch.optim.SGD(params, lr=0.3, momentum=0.9),
+}
+
+
+def trained(rank, world, kind, seed, name):
+    """Train on this rank's texts, of which the last rank has all that are left when each other has had one."""
     model = MODELS[kind](seed + rank)
     model = sharded(model, model.blocks)
-    optimizer, found = make(model.parameters()), []
+    optimizer, found = OPTIMIZERS[name](model.parameters()), []
     bounds = [0, *range(1, world), 5]
     for step in range(3):
         ids, targets = (each[bounds[rank] : bounds[rank + 1]] for each in batch(seed, step))
@@ -170,20 +182,7 @@ def trained(rank, world, kind, seed, make):
     return found
 
 
-OPTIMIZERS = {
-    "AdamW": lambda params: torch.optim.AdamW(params, lr=0.01, eps=1e-3, weight_decay=0.1),
-    "SGD": lambda params: torch.optim.SGD(params, lr=0.3, momentum=0.9),
-}
-
-
-def trained_by_name(rank, world, kind, seed, name):
-    return trained(rank, world, kind, seed, OPTIMIZERS[name])
-
-
-@pytest.mark.parametrize(
-    "world, kind, name",
-    [(2, TIED, "AdamW"), (3, T5, "SGD"), (1, TIED, "SGD")],
-)
+@pytest.mark.parametrize("world, kind, name", [(2, TIED, "AdamW"), (3, T5, "SGD"), (1, TIED, "SGD")])
 def test_as_one_process(rng, world, kind, name):
     """Losses and weights are step by step those of one process, though ranks have texts of unequal length."""
     seed = rng.randrange(1 << 30)
@@ -198,7 +197,7 @@ def test_as_one_process(rng, world, kind, name):
         optimizer.step()
         optimizer.zero_grad()
         expected.append((loss.item(), copy.deepcopy(model.state_dict())))
-    for rank, found in enumerate(ranks(world, trained_by_name, world, kind, seed, name)):
+    for rank, found in enumerate(ranks(world, trained, world, kind, seed, name)):
         for step, ((loss, state), (right, its)) in enumerate(zip(found, expected)):
             check.close(loss, right, f"the loss of step {step} of {kind}, over all {world} ranks", why=AS_ONE)
             same_state(state, its, f"on rank {rank} of {world} after step {step} of {kind}, {name}", atol=1e-5)
@@ -251,6 +250,7 @@ def watched(rank):
         for number, block in enumerate(blocks):
             block.down.register_forward_hook(partial(within, number))
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+        loss = torch.zeros(())
         for _ in range(2):
             moments.clear()
             loss = model(torch.ones(1, 6)).sum()
@@ -273,13 +273,12 @@ def watched(rank):
     return found, sizes, states, left
 
 
-@pytest.mark.parametrize("world", [3])
-def test_memory(world):
+def test_memory():
     """A rank holds 1 / W of weights, gradients and optimizer state, and all of one block and the rest at a time.
 
     What lives is asked of memory itself, within each block and between the steps.
     """
-    some = BLOCK // 2  # for activations and whatever else there is
+    world, some = 3, BLOCK // 2  # for activations and whatever else there is
     for rank, (found, sizes, states, left) in enumerate(ranks(world, watched)):
         own = [share(n, rank, world) for n in [BLOCK] * L + [REST]]
         where = f"on rank {rank} of {world}"
@@ -341,6 +340,7 @@ def counted(rank, kinds):
         model = Around(model) if kind == "around" else model
         model = sharded(model, list(model.blocks))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        start, gradient = 0, []
         for _ in range(2):
             optimizer.zero_grad()
             start = len(traffic())
@@ -435,7 +435,7 @@ def several(rank, seed):
                 model(x).square().mean().backward()
         elif way == "forward, forward":
             first = model(xs[0]).square()
-            sum([first.mean(), model(xs[1]).square().mean()]).backward()
+            (first.mean() + model(xs[1]).square().mean()).backward()
         else:
             model(xs[0])
             loss = model(xs[0]).square().mean()
@@ -674,6 +674,11 @@ def test_weights_as_they_are():
 
 
 class Buffered(nn.Module):
+    """Weights and buffers, of which some are transposed; one buffer is not in the state."""
+
+    blocks: Any
+    scale: torch.Tensor
+
     def __init__(self, seed):
         super().__init__()
         torch.manual_seed(seed)
@@ -711,7 +716,7 @@ def test_group_and_buffers(rng):
     for rank, (state, kept, sizes) in enumerate(results):
         model = Buffered(seed + rank % 2)
         losses = [model(draw(seed + each, 2, 2)).square().mean() for each in (rank % 2, rank % 2 + 2)]
-        (sum(losses) / 2).backward()
+        torch.stack(losses).mean().backward()
         torch.optim.SGD(model.parameters(), lr=0.1).step()
         same_state(state, model.state_dict(), f"on rank {rank}, where the groups are ranks 0, 2 and ranks 1, 3")
         check.equal(sizes, [9, 9, 11] if rank < 2 else [8, 8, 10], f"how many numbers each chunk has on rank {rank}")
