@@ -1,8 +1,9 @@
-"""What the notebooks share: where they start, and text shown as tokens in colour."""
+"""What the notebooks share: where they start, text shown as tokens in colour, and functions in several processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
 
@@ -42,3 +43,21 @@ def show_tokens(tokenizer: Any, *texts: str) -> HTML:
         ids = tokenizer.encode(text)
         rows.append((f"{len(ids)} tokens", [tokenizer.decode([id]) for id in ids]))
     return show_pieces(*rows)
+
+
+def on_ranks(world: int, function: Callable[..., Any], *args: Any, seconds: float = 60.0) -> list[Any]:
+    """Run `function(rank, *args)` in `world` processes that can send each other messages; give the results by rank.
+
+    The function is taken to them as text, since not every system can hand on what was written in a notebook: what it
+    uses, it imports.
+    """
+    from bootcamp.grading import ranks
+
+    return ranks.on_ranks(world, _written_out, inspect.getsource(function), function.__name__, *args, seconds=seconds)
+
+
+def _written_out(rank: int, source: str, name: str, *args: Any) -> Any:
+    """Run a function of which there is the text, as one of several processes."""
+    names: dict[str, Any] = {}
+    exec(compile(source, "<notebook>", "exec"), names)
+    return names[name](rank, *args)
