@@ -8,7 +8,8 @@ vocabulary; dp, tp, pp as in `Layout`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from stage04_block import forward_flops
 from stage04_block.config import GPTConfig
@@ -175,3 +176,75 @@ def estimate(
         "6.12 estimate: parameters; memory; what is given to each kind of message; operations; time; "
         "hint: python -m bootcamp hint 6.12"
     )
+
+
+# -- the lesson's plan (given): python3 -m stage06_distributed.plan
+
+MODEL = GPTConfig(
+    vocab_size=32000,
+    context_length=4096,
+    d_model=4096,
+    n_layers=32,
+    n_heads=32,
+    d_ff=11008,
+    position="rope",
+    norm="rms",
+    activation="swiglu",
+    bias=False,
+    tie_weights=False,
+)
+GPU = Hardware(flops=400e12, memory=80e9, near=300e9, far=40e9)  # assumed, as are all numbers down to here:
+ROWS, TOKENS = 1024, 1e12  # of a batch; of the whole run
+HOURS_OF_ONE = 50_000.0  # that a GPU, with its part of a host and of the network, runs until something fails
+DISK, RESTART = 10e9, 600.0  # bytes a second that all processes together write; seconds until a run goes on
+CANDIDATES = (  # with micro-batches of one row
+    (Layout(dp=1024), False, False),
+    (Layout(dp=1024), True, True),
+    (Layout(dp=512, tp=2), True, True),
+    (Layout(dp=256, tp=4), False, False),
+    (Layout(dp=256, pp=4), True, True),
+    (Layout(dp=128, tp=8), False, False),
+    (Layout(dp=128, tp=8), True, False),
+    (Layout(dp=32, tp=8, pp=4), True, False),
+)
+
+
+def worst(layout: Layout, zero: bool, recompute: bool) -> Estimate:
+    """The estimate for the stage that needs the most memory, with the time of the slowest."""
+    pieces = ROWS // layout.dp
+    length = MODEL.context_length
+    every = [estimate(MODEL, layout, GPU, ROWS, length, pieces, stage, zero, recompute) for stage in range(layout.pp)]
+    return replace(max(every, key=lambda each: each.memory), seconds=max(each.seconds for each in every))
+
+
+def main() -> None:
+    """Print what each candidate takes."""
+    whole = parameters_of(MODEL, Layout())[0]
+    steps = TOKENS / (ROWS * MODEL.context_length)
+    tokens = ROWS * MODEL.context_length / 1e6
+    print(f"{whole / 1e9:.2f} billion weights, {steps:,.0f} steps of {tokens:.2f} million tokens")
+    print(
+        "layout          zero again  weights  grads  optim  buffers  activ    all GB  fits"
+        "  bubble  step s  useful  days"
+    )
+    for layout, zero, recompute in CANDIDATES:
+        its = worst(layout, zero, recompute)
+        name = "·".join(f"{key}{size}" for key, size in vars(layout).items() if size > 1)
+        useful = its.flops * (3 / 4 if recompute else 1) / GPU.flops / its.seconds
+        parts = [its.weights, its.gradients, its.optimizer, its.buffers, its.activations, its.memory]
+        print(
+            f"{name:15} {'yes' if zero else '-':4} {'yes' if recompute else '-':5}"
+            + "".join(f"{part / 1e9:{width}.1f}" for part, width in zip(parts, (9, 7, 7, 9, 7, 10)))
+            + f"  {'yes' if its.memory <= GPU.memory else 'no':4}{its.bubble:8.1%}{its.seconds:8.2f}"
+            f"{useful:8.0%}{steps * its.seconds / 86400:6.1f}"
+        )
+    between = HOURS_OF_ONE * 3600 / CANDIDATES[0][0].world
+    saving = 12 * whole / DISK
+    every = math.sqrt(2 * saving * between)
+    lost = saving / every + (every / 2 + RESTART) / between
+    print(f"a failure every {between / 3600:.1f} hours; a checkpoint of {12 * whole / 1e9:.1f} GB takes {saving:.1f} s")
+    print(f"save every {every / 60:.0f} minutes; saving, work done again and restarts take {lost:.1%} of the time")
+
+
+if __name__ == "__main__":
+    main()

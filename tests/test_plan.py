@@ -170,3 +170,20 @@ def test_what_is_estimated_is_what_happens(world: int):
     command = [sys.executable, "-c", CODE, str(world), *cases_of(world)]
     done = subprocess.run(command, cwd=course.ROOT, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+PLANNED = """
+import runpy
+from bootcamp import stages
+stages.use_reference()
+runpy.run_module("stage06_distributed.plan", run_name="__main__")
+"""
+
+
+def test_the_lesson_shows_what_its_command_prints():
+    """The table of the run on 1,024 GPUs, line by line."""
+    done = subprocess.run([sys.executable, "-c", PLANNED], cwd=course.ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    lesson = (course.ROOT / "stage06_distributed" / "README.md").read_text(encoding="utf-8")
+    for line in done.stdout.splitlines():
+        assert f"    {line}\n" in lesson, line
