@@ -26,7 +26,7 @@ configs = written("stage05_training.config")
 ONE = (1, 1, 1)  # layouts are (dp, tp, pp)
 PAIRS = [(2, 1, 1), (1, 2, 1), (1, 1, 2)]
 NONE = -100  # a target that does not count
-RATES = [0.02, 0.005, 0.05, 0.02, 0.03]  # the learning rates of the steps
+RATES = [0.005, 0.02, 0.05, 0.02, 0.03]  # the learning rates of the steps; an engine begins with that of step 1
 SHORT = 0.05  # what gradients are clipped to, where they are
 OTHERWISE = {"micro_batches": 2, "schedule": "gpipe", "zero": True, "recompute": True, "bucket_mb": 0.001}
 AS_ONE = "All ranks together do what one process does with the whole model and the whole batches."
@@ -133,19 +133,20 @@ def test_norm_by_hand(how):
 def configured(drawn, max_norm=None, **more):
     model = {"vocab_size": 64, "context_length": 12, "d_model": 16, "n_layers": 2, "n_heads": 4, "d_ff": 20}
     model = config.GPTConfig(**{**model, "init_std": 0.1, **more})
-    options = {"batch_size": 8, "max_lr": RATES[0], "weight_decay": 0.3, "beta1": 0.7, "beta2": 0.9}
+    options = {"batch_size": 8, "max_lr": RATES[1], "weight_decay": 0.3, "beta1": 0.7, "beta2": 0.9}
     return configs.TrainConfig(model, steps=9, warmup=1, **options, max_norm=max_norm, seed=drawn)
 
 
 def batches_of(drawn, step):
-    """What a step is taken on, with few targets in some rows: in step 0 two batches, in step 1 a single row counts."""
+    """What a step is taken on: in step 0 two batches; in step 1 one row counts, in step 3 one and a bit."""
     generator = torch.Generator().manual_seed(drawn * 10 + step)
     made = []
     for rows, length in ((8, 7), (7, 6)) if step == 0 else ((8, 7),):
         ids = torch.randint(64, (rows, length), generator=generator)
         targets = torch.randint(64, (rows, length), generator=generator)
         for row in range(rows):
-            counted = (length, 1, 0, length, 2, length, 1, length)[row] if step != 1 else (row == 3) * length
+            counts = (length, 1, 0, length, 2, length, 1, length)
+            counted = {1: length * (row == 3), 3: {3: length, 4: 1}.get(row, 0)}.get(step, counts[row])
             targets[row, counted:] = NONE
         mask = positions = None
         if rows == 7:
@@ -237,7 +238,7 @@ class Watched:
         self.kept = max(self.kept, sum(not each.expired() for each in self.alive))
 
     def step(self, given, lr):
-        for group in self.engine.optimizer.param_groups:
+        for group in self.engine.optimizer.param_groups if self.left else ():  # the first is that of the config
             group["lr"] = lr
         self.inside.append(0)
         with during(f"step {len(self.left)}"):
