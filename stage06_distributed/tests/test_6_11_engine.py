@@ -26,7 +26,7 @@ configs = written("stage05_training.config")
 ONE = (1, 1, 1)  # layouts are (dp, tp, pp)
 PAIRS = [(2, 1, 1), (1, 2, 1), (1, 1, 2)]
 NONE = -100  # a target that does not count
-RATES = [0.005, 0.02, 0.05, 0.02, 0.03]  # the learning rates of the steps; an engine begins with that of step 1
+RATES = [0.03, 0.02, 0.05, 0.02, 0.03]  # the learning rates of the steps; an engine begins with that of step 1
 SHORT = 0.05  # what gradients are clipped to, where they are
 OTHERWISE = {"micro_batches": 2, "schedule": "gpipe", "zero": True, "recompute": True, "bucket_mb": 0.001}
 AS_ONE = "All ranks together do what one process does with the whole model and the whole batches."
@@ -133,7 +133,7 @@ def test_norm_by_hand(how):
 def configured(drawn, max_norm=None, **more):
     model = {"vocab_size": 64, "context_length": 12, "d_model": 16, "n_layers": 2, "n_heads": 4, "d_ff": 20}
     model = config.GPTConfig(**{**model, "init_std": 0.1, **more})
-    options = {"batch_size": 8, "max_lr": RATES[1], "weight_decay": 0.3, "beta1": 0.7, "beta2": 0.9}
+    options = {"batch_size": 8, "max_lr": RATES[1], "weight_decay": 0.3, "beta1": 0.2, "beta2": 0.5}
     return configs.TrainConfig(model, steps=9, warmup=1, **options, max_norm=max_norm, seed=drawn)
 
 
