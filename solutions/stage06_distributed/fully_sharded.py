@@ -133,21 +133,15 @@ class Unit:
             self.free(whole)
 
     def before_backward(self, whole: Tensor) -> None:
-        """Gather again, into the memory in which the graph looks for it, and have it freed when backward has ended."""
-        if self.in_backward:
-            return
+        """Gather again, into the memory in which the graph looks for it."""
         if not whole.untyped_storage().size():
             whole.untyped_storage().resize_(self.n * whole.element_size())
             whole.copy_(all_gather(self.chunk, self.n, self.group))
         with torch.enable_grad():  # for a `checkpoint`, whose forward has to see what the first one saw
             self.put(whole.detach().requires_grad_(self.chunk.requires_grad))
         self.in_backward = True
-        torch.autograd.Variable._execution_engine.queue_callback(self.end_backward)
-
-    def end_backward(self) -> None:
-        """Free it if that has not happened: nobody wanted the gradients of the weights."""
-        if self.in_backward and self.whole is not None:
-            self.free(self.whole)
+        # At the end of backward at the latest it is freed, even if nobody wanted the gradients of these weights.
+        torch.autograd.Variable._execution_engine.queue_callback(lambda: self.free(whole))
 
     def free(self, whole: Tensor) -> None:
         """Give back the memory, though the graph has views of it."""

@@ -13,7 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from bootcamp.grading import check, written
 from bootcamp.grading.ranks import during, on_ranks, traffic
@@ -324,8 +324,9 @@ class Around(nn.Module):
 
     def forward(self, x):
         x = self.stack.first(x)
-        for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False)
+        with set_checkpoint_early_stop(False):  # all of a block's forward runs again, to its end
+            for block in self.blocks:
+                x = checkpoint(block, x, use_reentrant=False)
         return self.stack.last(x)
 
 
@@ -623,19 +624,23 @@ def test_formats(rng):
 
 
 class Fails(nn.Module):
+    """A layer that raises where numbers are large, and remembers which memory its weight had then."""
+
     def __init__(self):
         super().__init__()
         self.line = nn.Linear(2, 2, bias=False)
+        self.seen: list[Any] = []
 
     def forward(self, x):
         if x.sum() > 100:
+            self.seen.append(StorageWeakRef(self.line.weight.untyped_storage()))
             raise ArithmeticError("too much")
         return self.line(x)
 
 
 def changing(rank):
-    model = nn.Sequential(Fails(), nn.Linear(2, 1, bias=False))
-    model = sharded(model, [model[0]])
+    fails = Fails()
+    model = sharded(nn.Sequential(fails, nn.Linear(2, 1, bias=False)), [fails])
     found = []
 
     def put(value):
@@ -652,6 +657,10 @@ def changing(rank):
         model(x + 100)
     except ArithmeticError:
         found.append("too much")
+    gc.collect()
+    left = torch.UntypedStorage._new_with_weak_ptr(fails.seen[0].cdata)
+    found.append(0 if left is None else left.nbytes())
+    del left
     put(3.0)
     out = model(x)
     found.append(out.item())
@@ -665,8 +674,11 @@ def changing(rank):
 def test_weights_as_they_are():
     """Each forward gathers the weights as they are: behind one that led nowhere, or raised, or another gradient."""
     for rank, found in enumerate(ranks(2, changing)):
-        right = [4.0, 16.0, "too much", 36.0, [[18.0, 18.0]], 64.0]
-        what = f"what comes on rank {rank} with all weights 1, 2, 3, the gradient of the input, and with weights 4"
+        right = [4.0, 16.0, "too much", 0, 36.0, [[18.0, 18.0]], 64.0]
+        what = (
+            f"what comes on rank {rank} with all weights 1; with 2; where it raises; how many bytes of weights "
+            "are left then; what comes with 3; the gradient of the input; and what comes with 4"
+        )
         check.equal(found, right, what)
 
 
