@@ -59,8 +59,7 @@ def reduce_scatter(x: Tensor, group: ProcessGroup | None = None) -> Tensor:
     Returns:
         (chunk_sizes(n, W)[rank],), in the format of x; without gradient.
 
-    >>> reduce_scatter(torch.tensor([1.0, 2.0, 3.0]))  # in the first of two processes, which have the same
-    tensor([2., 4.])
+    Of two processes that both have [1, 2, 3], the first gets [2, 4], and the second [6].
     """
     # TODO 6.1: cut x into chunks; in round s, send chunk rank - 1 - s, and add what comes to the one before
     raise NotImplementedError(

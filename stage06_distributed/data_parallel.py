@@ -53,8 +53,12 @@ def share_of(count: int, group: ProcessGroup | None = None, device: torch.device
     Raises:
         ValueError: no rank has any.
 
-    >>> share_of(3)  # with two processes, the other of which has 1
-    1.5
+    With two processes, of which one has 3 targets and the other 1, the shares are 1.5 and 0.5; alone it is all:
+
+    >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    >>> share_of(3)
+    1.0
+    >>> dist.destroy_process_group()
     """
     # TODO 6.3: all-reduce the counts
     raise NotImplementedError("6.3 share_of: all-reduce the counts; hint: python -m bootcamp hint 6.3")
