@@ -206,9 +206,9 @@ def main(*which: str) -> None:
     path = HERE / "measured.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     measures: dict[str, Any] = {
-        "buckets": lambda: {str(mb): quickest(on_ranks(2, buckets, mb)) for mb in (1000.0, 4.0)},
-        "pipeline": lambda: {how: on_ranks(4, pipeline, how, 8) for how in ("gpipe", "1f1b")},
-        "sharded": lambda: {str(world): on_ranks(world, sharded) for world in (1, 2, 4)},
+        "buckets": lambda: {str(mb): quickest(on_ranks(2, buckets, mb, seconds=200)) for mb in (1000.0, 4.0)},
+        "pipeline": lambda: {how: on_ranks(4, pipeline, how, 8, seconds=200) for how in ("gpipe", "1f1b")},
+        "sharded": lambda: {str(world): on_ranks(world, sharded, seconds=200) for world in (1, 2, 4)},
         "memory": lambda: [memory(False), memory(True)],
         "learning": learning,
     }
