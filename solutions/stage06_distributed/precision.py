@@ -59,10 +59,10 @@ class Policy:
         Raises:
             ValueError: there is no such name.
         """
-        compute, _, pure = name.partition("-")
-        if compute not in FORMATS or pure not in ("", "pure"):
+        compute = name.removesuffix("-pure")
+        if compute not in FORMATS:
             raise ValueError(f"precision must be fp32, bf16, fp16, bf16-pure or fp16-pure; got {name!r}")
-        return cls(FORMATS[compute], FORMATS[compute] if pure else torch.float32)
+        return cls(FORMATS[compute], torch.float32 if compute == name else FORMATS[compute])
 
     @property
     def scales(self) -> bool:
