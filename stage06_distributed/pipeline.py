@@ -136,8 +136,8 @@ def gpipe(
 
     Each process waits for P - 1 others at the beginning and at the end: of (M + P - 1) rounds it works M. What forward
     has made is kept for all M micro-batches until backward begins. In which order they go back is free. What passes
-    between neighbours is each micro-batch once, and each gradient once. Gradients add up, as usual; but a table that two
-    stages share must have none at the beginning, for theirs are put together at the end.
+    between neighbours is each micro-batch once, and each gradient once. Gradients add up, as usual; but a table that
+    two stages share must have none at the beginning, for theirs are put together at the end.
 
     Args:
         stage: this rank's, of as many as the group has ranks.
