@@ -103,6 +103,10 @@ class Engine:
             micro-batches together.
     """
 
+    stage: PipelineStage
+    optimizer: Any
+    scaler: LossScaler | None
+
     def __init__(self, config: TrainConfig, engine: EngineConfig, mesh: Mesh) -> None:
         if config.batch_size < mesh.layout.dp * engine.micro_batches:
             raise ValueError(

@@ -138,6 +138,9 @@ class MasterWeights:
     (0.99, 0.98828125)
     """
 
+    parameters: list[nn.Parameter]
+    masters: list[nn.Parameter]
+
     def __init__(
         self,
         parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],

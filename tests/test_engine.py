@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -60,7 +61,7 @@ LAYOUTS = [
 ]
 
 
-def options_of(layout: tuple[int, int, int], precision: str) -> dict[str, object]:
+def options_of(layout: tuple[int, int, int], precision: str) -> Mapping[str, object]:
     dp, _, pp = layout
     more = {"zero": dp == 2, "recompute": dp == 1} if precision != "fp32" else {}
     return {"precision": precision, "micro_batches": pp} | more

@@ -110,6 +110,10 @@ class Engine:
             micro-batches together.
     """
 
+    stage: PipelineStage
+    optimizer: Any
+    scaler: LossScaler | None
+
     def __init__(self, config: TrainConfig, engine: EngineConfig, mesh: Mesh) -> None:
         if config.batch_size < mesh.layout.dp * engine.micro_batches:
             raise ValueError(
@@ -129,7 +133,7 @@ class Engine:
         self.copies = DataParallel(self.stage, mesh.group("dp"), engine.bucket_mb)
         groups = parameter_groups(self.stage, config.weight_decay)
         make = partial(AdamW, lr=config.max_lr, betas=(config.beta1, config.beta2))
-        self.optimizer: Any = ShardedOptimizer(groups, make, mesh.group("dp")) if engine.zero else make(groups)
+        self.optimizer = ShardedOptimizer(groups, make, mesh.group("dp")) if engine.zero else make(groups)
         self.scaler = LossScaler(group=dist.group.WORLD) if self.policy.scales else None
         # END SOLUTION
 

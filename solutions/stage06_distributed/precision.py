@@ -141,6 +141,9 @@ class MasterWeights:
     (0.99, 0.98828125)
     """
 
+    parameters: list[nn.Parameter]
+    masters: list[nn.Parameter]
+
     def __init__(
         self,
         parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
@@ -150,7 +153,7 @@ class MasterWeights:
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         groups = [{**group, "params": list(group["params"])} for group in groups]
         # BEGIN SOLUTION 6.4: the parameters in order; a float32 copy of each; groups that hold the copies
-        self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
+        self.parameters = [p for group in groups for p in group["params"]]
         copies = {p: nn.Parameter(p.detach().to(torch.float32, copy=True)) for p in self.parameters}
         self.masters = [copies[p] for p in self.parameters]
         self.optimizer = make([{**group, "params": [copies[p] for p in group["params"]]} for group in groups])
