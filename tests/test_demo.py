@@ -48,8 +48,8 @@ class Page(HTMLParser):
 
 def test_stories(tmp_path: Path):
     """The page opens by itself: all that it shows is in it."""
-    said = demo(tmp_path / "out", "--size", "300000", "--vocab-size", "400", "--steps", "12")
-    assert "report.html" in said and "143 merges" in said and "validation loss" in said
+    said = demo(tmp_path / "out", "--size", "300000", "--vocab-size", "448", "--steps", "12")
+    assert "report.html" in said and "191 merges" in said and "validation loss" in said
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.asked == [] and page.open == []
@@ -61,10 +61,18 @@ def test_stories(tmp_path: Path):
         "A text, cut into its tokens",
         "The merges, in the order learned",
         "nats a token",
+        "The same on two processes",
+        "After 12 steps one process in float32",
+        "<!-- rank 1 -->",
     ):
         assert words in text
     assert not (tmp_path / "out" / "report.html.tmp").exists()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "run", "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "run",
+        "tokenizer.json",
+        "two",
+    ]
 
 
 def test_the_same_tokenizer_each_time(tmp_path: Path):
