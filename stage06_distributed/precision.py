@@ -95,7 +95,7 @@ class Policy:
 
 
 def underflow(gradients: Iterable[Tensor], dtype: torch.dtype, scale: float = 1.0) -> float:
-    """Say which part of the gradients that are not 0 become 0 in another format, multiplied by `scale` first.
+    """Say which part of the gradients that are not 0 become 0 in another format, multiplied by `scale` in float32.
 
     Returns:
         From 0 to 1; 0 if there are no gradients but zeros.

@@ -166,6 +166,10 @@ def passed(nodeid: str) -> TestResult:
     return TestResult(nodeid, "claim", "passed")
 
 
+def left(nodeid: str) -> TestResult:
+    return TestResult(nodeid, "claim", "not run")
+
+
 ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in ("one", "other"))
 
 
@@ -204,6 +208,11 @@ ONE, OTHER = (mistakes.Mistake("1.1", name, "hint.", "words.py", ()) for name in
             [result("a", [["error", "E"]], "error"), result("b", [1])],
             {ONE: [result("a", [["error", "E"]], "error"), passed("b")]},
             None,
+        ),
+        (  # what was not run, on either side, says nothing
+            [result("a", [["deadlock", "E"]], "deadlock"), result("b", [["deadlock", "E"]], "deadlock"), left("c")],
+            {ONE: [result("a", [["deadlock", "E"]], "deadlock"), left("b"), result("c", [1])]},
+            "one",
         ),
         ([result("a", ["timeout"], "timeout")], {ONE: [result("a", ["timeout"], "timeout")]}, None),
         ([passed("a")], {ONE: [passed("a")]}, None),

@@ -229,7 +229,7 @@ class Grader:
         seconds: float = 0.0,
         stop: bool = False,
     ) -> list[TestResult]:
-        """Run tests one after the other; what overruns or dies ends the exercise, with the reason."""
+        """Run tests one after the other; what overruns, dies or waits for ever too often ends the exercise."""
         about = {test["nodeid"]: test for test in self.tests()}
         results = [
             TestResult(nodeid, about[nodeid]["claim"], "not run", varied=about[nodeid]["varied"]) for nodeid in nodeids

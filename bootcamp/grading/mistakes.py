@@ -88,12 +88,17 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     failed = [test.nodeid for test in tests if test.outcome == "failed"]
     explained: dict[Mistake, set[str]] = {}
     for mistake, signature in known.items():
-        wrong = [test for test in signature if test.outcome == "failed" and test.nodeid in mine]
+        ran = {test.nodeid for test in signature if test.outcome != "not run"}
+        wrong = [
+            test
+            for test in signature
+            if test.outcome == "failed" and test.nodeid in mine and mine[test.nodeid].outcome != "not run"
+        ]
         names = {test.nodeid for test in wrong}
         if not names.issuperset(failed[:1]) or not all(same(mine[test.nodeid], test) for test in wrong):
             continue
         kinds = {test.failure.kind for test in wrong if test.failure and not test.varied}
-        if "wrong" in kinds or (kinds & {"error", "deadlock"} and names == set(failed)):
+        if "wrong" in kinds or (kinds & {"error", "deadlock"} and names == ran.intersection(failed)):
             explained[mistake] = names
     # A mistake that explains less than another one, and nothing besides, is a part of that other one.
     best = [one for one in explained if not any(explained[one] < explained[other] for other in explained)]

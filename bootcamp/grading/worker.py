@@ -32,6 +32,7 @@ from bootcamp.grading.results import Failure
 from bootcamp.grading.written import Missing
 
 OUTPUT_LIMIT = 1_000_000  # characters that one test may print
+DEADLOCKS = 3  # after so many tests in which ranks waited for each other, each for seconds, the others are not run
 MEMORY_LIMIT = 4 << 30  # bytes that one test may take on top of what the process has
 HOLE = re.compile(r"^\d+\.\d+ ")  # how the message of a skeleton's NotImplementedError begins
 FORMATS = (
@@ -182,11 +183,13 @@ class Worker:
             stages.use({name: stages.Source(**source) for name, source in command["layout"].items()})
             linecache.checkcache()
             folder = command["layout"][command["stage"]]["folder"]
+            deadlocks = 0
             for nodeid in command["tests"]:
                 self.send(event="start", nodeid=nodeid)
                 result = self.run(items[nodeid], folder, command["seconds"])
                 self.send(event="end", nodeid=nodeid, **result)
-                if result["failure"] and command["stop"]:
+                deadlocks += bool(result["failure"] and result["failure"]["kind"] == "deadlock")
+                if (result["failure"] and command["stop"]) or deadlocks == DEADLOCKS:
                     break
             self.send(event="done")
         return True
