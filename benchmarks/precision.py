@@ -4,6 +4,9 @@
 
 The same weights, batches and rates as `python3 -m bootcamp demo`, on one process; what differs is where numbers are
 narrow. What counts is the validation loss at the end, over that of float32.
+
+A large run makes a step from thousands of batches, and each of them adds its part of the mean: gradients that are
+thousands of times smaller. "1 of 2,048" has gradients of that size on the way back, and adds up 2,048 equal ones.
 """
 
 from __future__ import annotations
@@ -19,15 +22,15 @@ from bootcamp.commands import train
 from bootcamp.corpus import open_corpus
 from bootcamp.steps import Steps
 
-WAYS = {  # the policy, with a scaled loss, with masters
-    "float32": ("fp32", False, True),
-    "bf16": ("bf16", False, True),
-    "fp16, scaled": ("fp16", True, True),
-    "fp16, not scaled": ("fp16", False, True),
-    "bf16 weights, masters": ("bf16-pure", False, True),
-    "bf16 weights, no masters": ("bf16-pure", False, False),
-    "fp16 weights, masters, scaled": ("fp16-pure", True, True),
-    "fp16 weights, masters, not scaled": ("fp16-pure", False, True),
+WAYS = {  # the policy, with a scaled loss, with masters, as one of how many batches of a step
+    "float32": ("fp32", False, True, 1),
+    "bf16": ("bf16", False, True, 1),
+    "bf16 weights, masters": ("bf16-pure", False, True, 1),
+    "bf16 weights, no masters": ("bf16-pure", False, False, 1),
+    "fp16, scaled": ("fp16", True, True, 1),
+    "fp16, not scaled": ("fp16", False, True, 1),
+    "fp16, scaled, 1 of 2,048": ("fp16", True, True, 2048),
+    "fp16, not scaled, 1 of 2,048": ("fp16", False, True, 2048),
 }
 
 
@@ -39,7 +42,7 @@ def learn(data: Any, config: Any, way: str) -> tuple[float, int, float]:
     from stage05_training import AdamW, clip_gradients, cross_entropy, parameter_groups, warmup_cosine
     from stage06_distributed.precision import LossScaler, MasterWeights, Policy
 
-    name, scaled, masters = WAYS[way]
+    name, scaled, masters, part = WAYS[way]
     policy = Policy.named(name)
     torch.manual_seed(config.seed)
     model = policy.place(GPT(config.model))
@@ -62,10 +65,13 @@ def learn(data: Any, config: Any, way: str) -> tuple[float, int, float]:
             with policy.region():
                 logits = model(batch.ids, mask=batch.mask, positions=batch.positions)
                 loss = cross_entropy(logits.float(), batch.targets)
-            (scaler.scale(loss) if scaler else loss).backward()
+            (scaler.scale(loss / part) if scaler else loss / part).backward()
             if kept:
                 optimizer.take_gradients()
             finite = scaler.unscale(stepped) if scaler else True
+            for p in stepped:
+                if p.grad is not None:
+                    p.grad *= part
             if finite:
                 clip_gradients(stepped, config.max_norm)
             if scaler:
