@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,34 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path: Path):
         return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
 
     assert same(one, other)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the process to halt in /proc, as Linux has it")
+def test_a_hang_is_told_with_rank_and_collective(tmp_path: Path):
+    out, said = tmp_path / "run", tmp_path / "said"
+    with open(said, "w", encoding="utf-8") as file:
+        agent = subprocess.Popen(
+            command(out, "--steps 100000 --dp 2 --patience 3", 2), cwd=course.ROOT, stdout=file, stderr=file
+        )
+    halted = 0
+    try:
+        deadline = time.monotonic() + 200
+        while not (out / "metrics.jsonl").is_file() or len(losses(out)) < 3:
+            assert agent.poll() is None and time.monotonic() < deadline, said.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        halted = children(agent.pid)[-1]
+        os.kill(halted, signal.SIGSTOP)
+        while "rank 1" not in said.read_text(encoding="utf-8"):
+            assert time.monotonic() < deadline, said.read_text(encoding="utf-8")
+            time.sleep(0.1)
+    finally:
+        if halted:
+            os.kill(halted, signal.SIGKILL)
+        agent.terminate()
+        agent.wait()
+    text = said.read_text(encoding="utf-8")
+    assert re.search(r"rank 0: waits in \w+ \(\w+\.py:\d+\)", text), text
+    assert "rank 1: says nothing" in text
 
 
 def ip(*words: str) -> None:

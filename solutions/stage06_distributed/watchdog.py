@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import linecache
 import os
 import sys
 import threading
@@ -11,6 +12,8 @@ from types import FrameType
 
 import torch.distributed as dist
 
+# The numbers that torch gives the messages of a group.
+KINDS = {0: "broadcast", 1: "all_reduce", 4: "all_gather", 5: "all_gather", 9: "reduce_scatter", 12: "send", 13: "recv"}
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -73,6 +76,11 @@ def standing(frame: FrameType | None) -> str:
             collective = name
         if os.path.abspath(file).startswith(HERE):
             place = f"{os.path.basename(file)}:{frame.f_lineno}"
+            line = linecache.getline(file, frame.f_lineno)
+            if not collective and ".wait()" in line:  # for a message that was sent before: which, its handle knows
+                handles = [each for each in frame.f_locals.values() if isinstance(each, dist.Work)]
+                kinds = [KINDS.get(int(each._get_op_type()), "") for each in handles]  # type: ignore[attr-defined]
+                collective = next(filter(None, kinds), "a message")
             return f"waits in {collective} ({place})" if collective else f"is at {place} in {name}"
         frame = frame.f_back
     return "is in no line of this stage"
