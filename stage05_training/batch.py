@@ -38,7 +38,9 @@ class Batch(NamedTuple):
 
     def rows(self, part: slice) -> Batch:
         """Some of the rows."""
-        mask = None if self.mask is None else self.mask[part]
+        mask = self.mask
+        if mask is not None and mask.dim() == 4 and len(mask) == len(self.ids):  # else it is the same for all rows
+            mask = mask[part]
         positions = None if self.positions is None else self.positions[part]
         return Batch(self.ids[part], self.targets[part], mask, positions)
 

@@ -151,6 +151,8 @@ def loop(options: argparse.Namespace, engine: Any, config: Any, data: Any, mesh:
             begin = time.perf_counter()
             for group in engine.optimizer.param_groups:
                 group["lr"] = warmup_cosine(step, config.max_lr, config.warmup, config.steps, config.min_lr)
+            # Dropout: each copy draws its own, ranks of one copy the same, and a run that goes on what it would have.
+            torch.manual_seed((config.seed * 1_000_003 + step) * mesh.layout.dp + mesh.rank("dp"))
             result = engine.step([next(loader) for _ in range(config.accumulate)])
             end = time.perf_counter()
             step += 1

@@ -116,9 +116,9 @@ class ShardedOptimizer(torch.optim.Optimizer):
                     raise ValueError(
                         f"{name} of parameter {number} must be {tuple(p.shape)}, as it is; got {tuple(value.shape)}"
                     )
-        # TODO 6.8: the options; and of each tensor that is like its parameter, this rank's piece
+        # TODO 6.8: the options; and of what has its parameter's shape, but for "step", this rank's piece
         raise NotImplementedError(
-            "6.8 ShardedOptimizer.load_state_dict: the options; and of each tensor that is like its parameter, this "
-            "rank's piece; "
+            "6.8 ShardedOptimizer.load_state_dict: the options; and of what has its parameter's shape, but for "
+            '"step", this rank\'s piece; '
             "hint: python -m bootcamp hint 6.8"
         )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0  # that ranks may take together
 STILL = 3.0  # seconds after which ranks that all wait, and send nothing, wait for ever
+ROUND = 0.5  # seconds between two times that they are asked
 LAST_WORDS = 0.5  # seconds for the others to say what happened to them, once one has failed
 STAGE = "stage06_distributed"
 PAIRS = ("send", "recv")
@@ -149,22 +150,23 @@ class _Watch:
         self.seconds = 0.0
         self._running = set(range(len(pipes)))
         self._asked: set[int] = set()  # who has not answered yet
-        self._moved = 0.0  # when a rank last got on
+        self._still = 0  # how many times in a row all have answered that they wait where they waited before
 
     def listen(self, seconds: float) -> None:
         """Hear the ranks, until all have ended, or one has failed, or all wait for ever, or time is up."""
-        start = self._moved = time.monotonic()
+        start = time.monotonic()
         deadline = start + seconds
         while self._running and (now := time.monotonic()) < deadline:
-            ready = wait([self.pipes[rank] for rank in self._running], min(deadline - now, 0.5))
+            ready = wait([self.pipes[rank] for rank in self._running], min(deadline - now, ROUND))
             for rank in [rank for rank in self._running if self.pipes[rank] in ready]:
                 self._hear(rank)
                 said = self.said[rank]
                 if rank not in self._running and (said is None or said["failure"]):
                     deadline = min(deadline, time.monotonic() + LAST_WORDS)
             if not ready and not self._asked:
-                if time.monotonic() - self._moved > STILL:
+                if self._still > STILL / ROUND:  # counted, not timed: the whole machine may have stood still
                     break
+                self._still += 1
                 for rank in self._running:
                     self.pipes[rank].send_bytes(b"where are you?")
                     self._asked.add(rank)
@@ -183,7 +185,7 @@ class _Watch:
             self._running.discard(rank)
             self.said[rank] = message
         if place is None or not place["waiting"] or place != self.standing[rank]:
-            self._moved = time.monotonic()
+            self._still = 0
         self.standing[rank] = place or self.standing[rank]
 
     def judge(self, scratch: Path, folder: str) -> Failure | None:

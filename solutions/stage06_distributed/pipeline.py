@@ -106,7 +106,8 @@ def split_stages(model: GPT, count: int) -> list[PipelineStage]:
 
     The first stage has the embedding too, the last one the norm before the output, and the output. The parts are those
     of the model, which is not to be used any more; if input and output share their table, the output gets a copy of it,
-    unless there is only one stage.
+    unless there is only one stage: a parameter of its own with the same numbers. (The layer itself may be a parallel
+    one of 6.6, which has a group and cannot be copied.)
 
     Args:
         model: a `GPT`.

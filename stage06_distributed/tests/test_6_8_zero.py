@@ -78,8 +78,8 @@ def values(params):
 
 def held(optimizer):
     """How many numbers there are in the state of the local optimizer; counts of steps are not counted."""
-    tensors = [value for state in optimizer.local.state.values() for value in state.values()]
-    return sum(value.numel() for value in tensors if isinstance(value, torch.Tensor) and value.dim())
+    named = [each for state in optimizer.local.state.values() for each in state.items()]
+    return sum(value.numel() for name, value in named if isinstance(value, torch.Tensor) and name != "step")
 
 
 def share(count, rank, world):
