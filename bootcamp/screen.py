@@ -82,7 +82,8 @@ def failure_panel(result: ExerciseResult, lesson: str, verbose: bool = False) ->
     if besides:
         body.add_row("besides", escape("; ".join(besides)))
     if result.beneath:
-        body.add_row("beneath", f"the reference stood in for {', '.join(result.beneath)}, which is not complete")
+        listed = ", ".join(result.beneath)
+        body.add_row("beneath", f"the reference stood in for {listed}, not complete yet, and what that needs")
     body.add_row("to go on", f"{command(f'hint {result.number}')}   {lesson}")
     console.print(Padding(body, (0, 0, 0, 2)))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
+from thorough import THOROUGH
 
 from bootcamp import course
 
@@ -73,7 +73,7 @@ CASES = [
     for which in ("scratch", "torch")
     for layout in LAYOUTS
     for precision in KINDS
-    if precision == "fp32" or math.prod(layout) == 2 or os.environ.get("BOOTCAMP_THOROUGH")  # each takes a second
+    if THOROUGH or (precision == "fp32" if which == "scratch" else math.prod(layout) == 2)  # each takes a second
 ]
 Run = tuple[list[tuple[float, float, int]], float]  # loss, norm and tokens of each step; loss of an evaluation
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from thorough import THOROUGH, part, rarer
 
 from bootcamp import course
 from bootcamp.grading import mistakes
@@ -16,10 +16,20 @@ from bootcamp.grading.grader import Grader
 from bootcamp.grading.results import TestResult
 
 MISTAKES = [(stage, mistake) for stage in course.stages() for mistake in mistakes.of_stage(stage)]
-ids = [f"{mistake.exercise} {mistake.name}" for _, mistake in MISTAKES]
+SOME_OF_EACH = [
+    (stage, mistake)
+    for stage in course.stages()
+    for exercise in stage.exercises
+    for mistake in part(mistakes.of_exercise(stage, exercise.number), rarer(stage, 2))
+]
+ids = [f"{mistake.exercise} {mistake.name}" for _, mistake in SOME_OF_EACH]
 # Mistakes as somebody else would write them: tests/mistakes/STAGE/NAME.py begins with the lines
 # "# module: bpe.py", "# exercise: 1.4" and "# name: …", and holds a version of that module.
-ELSEWHERE = sorted((course.ROOT / "tests" / "mistakes").glob("*/*.py"))
+ELSEWHERE = [
+    path
+    for stage in course.stages()
+    for path in part(sorted((course.ROOT / "tests" / "mistakes" / stage.name).glob("*.py")), rarer(stage, 2))
+]
 
 
 def head_of(path: Path) -> dict[str, str]:
@@ -62,7 +72,7 @@ def first_shown(graders) -> Callable[[course.Stage, mistakes.Mistake], TestResul
     return run
 
 
-@pytest.mark.parametrize("stage, mistake", MISTAKES, ids=ids)
+@pytest.mark.parametrize("stage, mistake", SOME_OF_EACH, ids=ids)
 def test_is_caught_and_called_by_its_own_name(graders, first_shown, stage: course.Stage, mistake: mistakes.Mistake):
     """Only mistakes that show first in the same test, and in the same way, can be taken for each other.
 
@@ -91,12 +101,12 @@ def touched(stage: course.Stage, mistake: mistakes.Mistake) -> set[str]:
 
 
 def some_of_each() -> list[tuple[course.Stage, mistakes.Mistake]]:
-    """One mistake of each exercise that touches others, since each takes seconds; all with BOOTCAMP_THOROUGH=1."""
-    if os.environ.get("BOOTCAMP_THOROUGH"):
+    """One mistake of each exercise that touches others, since each takes seconds; all in thorough tests."""
+    if THOROUGH:
         return MISTAKES
     some = []
     for stage in course.stages():
-        for exercise in stage.exercises:
+        for exercise in part(stage.exercises, rarer(stage, 1) ** 2):
             found = mistakes.of_exercise(stage, exercise.number)
             middle = found[len(found) // 2 :][:1]  # none where no mistake is known: that is for another test to tell
             some.extend((stage, mistake) for mistake in middle if touched(stage, mistake))

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from thorough import THOROUGH
 
 from bootcamp import course
 
 TINY = "--upstream solutions --size 300000 --vocab-size 320 --d-model 32 --layers 2 --warmup 2 --evaluate-every 100"
+LONG = pytest.mark.skipif(not THOROUGH, reason="takes long: runs with BOOTCAMP_THOROUGH=1")
 LAYOUTS = ["--dp 2 --tp 2", "--dp 2 --pp 2 --engine torch", "--tp 2 --pp 2 --precision bf16 --zero --recompute"]
 ALL = [
     f"--dp {dp} --tp {tp} --pp {world // (dp * tp)} --engine {engine}"
@@ -63,7 +65,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return losses(out)
 
 
-@pytest.mark.parametrize("words", ALL if os.environ.get("BOOTCAMP_THOROUGH") else LAYOUTS)
+@pytest.mark.parametrize("words", ALL + LAYOUTS if THOROUGH else LAYOUTS[-1:])
 def test_any_layout_gives_the_losses_of_one_process(alone, tmp_path: Path, words: str):
     numbers = [int(word) for word in words.split() if word.isdigit()]
     processes = 1
@@ -121,6 +123,7 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path: Path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the process to halt in /proc, as Linux has it")
+@LONG
 def test_a_hang_is_told_with_rank_and_collective(tmp_path: Path):
     out, said = tmp_path / "run", tmp_path / "said"
     with open(said, "w", encoding="utf-8") as file:
@@ -179,6 +182,7 @@ def _has_ip() -> bool:
     return shutil.which("ip") is not None
 
 
+@LONG
 def test_two_hosts_find_each_other_and_train(alone, hosts: list[str], tmp_path: Path):
     out = tmp_path / "run"
     runs = []

@@ -190,10 +190,18 @@ class Grader:
         return sorted(found)
 
     def _layout_with(self, exercise: course.Exercise, beneath: Sequence[str]) -> stages.Layout:
+        """The layout in which the reference stands in for some exercises, and for all that these need: the classes of
+        one would not know those of another author."""
+
+        def with_needs(number: str) -> set[str]:
+            return {number}.union(*map(with_needs, self.stage.exercise(number).needs))
+
         def names(one: course.Exercise) -> set[str]:
             return {".".join(function.split(".")[:2]) for function in one.functions}
 
-        taken = {name for number in beneath for name in names(self.stage.exercise(number))} - names(exercise)
+        taken = {
+            name for each in beneath for number in with_needs(each) for name in names(self.stage.exercise(number))
+        } - names(exercise)
         own = self.layout[self.stage.name]
         return self.layout | {self.stage.name: stages.Source(own.folder, own.why, tuple(sorted(taken)))}
 
