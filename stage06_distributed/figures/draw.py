@@ -669,6 +669,35 @@ def pieces() -> Strip:
     return strip
 
 
+def plan() -> Figure:
+    """What the candidates of the lesson's plan take of a GPU's memory, and of time."""
+    from stage06_distributed.plan import CANDIDATES, GPU, worst
+
+    figure = Figure(figsize=(9, 4.2))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
+    names = []
+    parts = ("weights", "gradients", "optimizer", "buffers", "activations")
+    for row, (layout, zero, recompute) in enumerate(CANDIDATES):
+        its, begin = worst(layout, zero, recompute), 0.0
+        for part, color in zip(parts, LINES):
+            width = getattr(its, part) / 1e9
+            left.barh(row, width, 0.7, begin, color=color, label=None if row else part)
+            begin += width
+        right.barh(row, its.seconds, 0.7, color=PALE if its.memory <= GPU.memory else PAPER, edgecolor=PALE)
+        words = ["·".join(f"{key}{size}" for key, size in vars(layout).items() if size > 1)]
+        names.append(", ".join(words + ["zero"] * zero + ["again"] * recompute))
+    left.axvline(GPU.memory / 1e9, color=INK)
+    left.text(GPU.memory / 1e9 + 2, len(names) - 1.3, f"{GPU.memory / 1e9:.0f} GB", va="center")
+    left.set_yticks(range(len(names)), names)
+    left.set_xlabel("GB on the fullest GPU")
+    right.set_xlabel("seconds a step; white: does not fit")
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside upper center", ncols=len(parts), bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
 FIGURES = [
     ways,
     mesh,
@@ -684,6 +713,7 @@ FIGURES = [
     memory,
     recompute,
     pieces,
+    plan,
 ]
 
 
