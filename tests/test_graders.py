@@ -55,7 +55,7 @@ def test_nothing_passes_on_the_skeleton(stage: course.Stage, tmp_path: Path):
             assert test.failure.line, "the place of the TODO is named"
 
 
-@pytest.mark.parametrize("folder", part(ALTERNATIVES, 2), ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+@pytest.mark.parametrize("folder", part(ALTERNATIVES, 3), ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 def test_other_correct_versions_pass(folder: Path, tmp_path: Path):
     stage = course.stage_named(folder.parent.name)
     code = tmp_path / stage.name
