@@ -10,7 +10,7 @@ from bootcamp.mutants import _of_region, mutants
 from bootcamp.mutation import explained, survivors_of
 
 STAGES = pytest.mark.parametrize("stage", course.stages(), ids=lambda stage: stage.name)
-EVERY = 300  # how many mutants one is taken of here; `python -m bootcamp mutate` takes all
+EVERY = 600  # how many mutants one is taken of here; `python -m bootcamp mutate` takes all
 
 SOURCE = '''\
 def bounded(value, low):
