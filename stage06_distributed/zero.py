@@ -116,9 +116,9 @@ class ShardedOptimizer(torch.optim.Optimizer):
                     raise ValueError(
                         f"{name} of parameter {number} must be {tuple(p.shape)}, as it is; got {tuple(value.shape)}"
                     )
-        # TODO 6.8: the options; and of tensors in the shape of a parameter, this rank's piece, but not of a step
+        # TODO 6.8: the options; of tensors shaped like the parameter, but for steps, this rank's piece
         raise NotImplementedError(
-            "6.8 ShardedOptimizer.load_state_dict: the options; and of tensors in the shape of a parameter, this "
-            "rank's piece, but not of a step; "
+            "6.8 ShardedOptimizer.load_state_dict: the options; of tensors shaped like the parameter, but for steps, "
+            "this rank's piece; "
             "hint: python -m bootcamp hint 6.8"
         )

@@ -165,7 +165,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
                     raise ValueError(
                         f"{name} of parameter {number} must be {tuple(p.shape)}, as it is; got {tuple(value.shape)}"
                     )
-        # BEGIN SOLUTION 6.8: the options; and of tensors in the shape of a parameter, this rank's piece, but not of a step
+        # BEGIN SOLUTION 6.8: the options; of tensors shaped like the parameter, but for steps, this rank's piece
         self.local.state.clear()
         number = 0
         for outer, pieces, saved in zip(self.param_groups, self._pieces, state_dict["param_groups"]):
