@@ -26,17 +26,21 @@ Made = tuple[Step, Any, Any]  # a step, the module and the optimizer, to count w
 MICRO_BATCHES = 4
 
 
+def stepped(loss: Any, optimizer: Any) -> Any:
+    """Backward, and what comes behind it; give the loss."""
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
+
+
 def plain(model: Any, optimizer: Any, rank: int, world: int) -> Made:
     """A training step of a model that takes this rank's rows."""
     from stage05_training import cross_entropy
 
     def step(ids: Any, targets: Any) -> Any:
         logits = model(ids[rank::world])
-        loss = cross_entropy(logits.flatten(0, 1), targets[rank::world].flatten())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.detach()
+        return stepped(cross_entropy(logits.flatten(0, 1), targets[rank::world].flatten()), optimizer)
 
     return step, model, optimizer
 
@@ -102,11 +106,7 @@ def tensor_parallel(model: Any, rank: int, world: int) -> Made:
     optimizer = adamw(cut.parameters())
 
     def step(ids: Any, targets: Any) -> Any:
-        loss = vocab_parallel_cross_entropy(cut(ids), targets, dist.group.WORLD)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.detach()
+        return stepped(vocab_parallel_cross_entropy(cut(ids), targets, dist.group.WORLD), optimizer)
 
     return step, cut, optimizer
 
@@ -124,10 +124,7 @@ def torch_tensor_parallel(model: Any, rank: int, world: int) -> Made:
     def step(ids: Any, targets: Any) -> Any:
         with loss_parallel():
             loss = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
-            loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return whole(loss.detach())
+            return whole(stepped(loss, optimizer))
 
     return step, model, optimizer
 

@@ -69,6 +69,11 @@ class Stage:
     def exercise(self, number: str) -> Exercise:
         return self._by_number[number]
 
+    def beneath(self, number: str) -> set[str]:
+        """The exercises that one needs, and those that these need."""
+        needs = self.exercise(number).needs
+        return set(needs).union(*map(self.beneath, needs))
+
     def exports(self) -> dict[str, str]:
         """Where each name lives that `from stageNN_… import name` may ask for: {"Tokenizer": "tokenizer"}."""
         places = (function.split(".") for exercise in self.exercises for function in exercise.functions)

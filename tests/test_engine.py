@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
+from layouts import layouts_of
 from thorough import THOROUGH
 
 from bootcamp import course
@@ -52,13 +53,7 @@ for which, layout, options in json.loads(sys.argv[1]):
     print(json.dumps(found[0]), flush=True)
 """
 
-LAYOUTS = [
-    (dp, tp, world // (dp * tp))
-    for world in (1, 2, 4)
-    for dp in (1, 2, 4)
-    for tp in (1, 2, 4)
-    if world % (dp * tp) == 0
-]
+LAYOUTS = [layout for world in (1, 2, 4) for layout in layouts_of(world)]
 
 
 def options_of(layout: tuple[int, int, int], precision: str) -> Mapping[str, object]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from thorough import THOROUGH
 from torch.nn.functional import cross_entropy
 
 from bootcamp import course, stages
@@ -39,7 +39,7 @@ def test_every_combination(position: Any):
     ids = torch.randint(11, (2, 6))
     prompts = [[1, 2, 3], [4, 5, 6, 7, 8]]
     combinations = list(itertools.product(*CHOICES.values()))
-    if not os.environ.get("BOOTCAMP_THOROUGH"):  # a third of them, others for each position
+    if not THOROUGH:  # a third of them, others for each position
         combinations = combinations[POSITIONS.index(position) % 3 :: 3]
     for values in combinations:
         changes = dict(zip(CHOICES, values))

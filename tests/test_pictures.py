@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from thorough import part
+from thorough import THOROUGH, part
 
 from bootcamp import course
 from bootcamp.commands.maintain import run_notebook
@@ -23,7 +22,7 @@ def test_the_notebook_runs(stage: course.Stage, tmp_path: Path):
     """Each cell gives what is kept with it, in kind; training is a quick look, unless BOOTCAMP_THOROUGH is set."""
     path = stage.folder / "explore.ipynb"
     kept = nbformat.read(path, as_version=4)
-    if not os.environ.get("BOOTCAMP_THOROUGH"):
+    if not THOROUGH:
         text = re.sub(r"= \d+(  # for a quick look: (\d+))", r"= \2\1", path.read_text(encoding="utf-8"))
         path = tmp_path / path.name
         path.write_text(text, encoding="utf-8")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 
 import pytest
+from thorough import THOROUGH
 
 from bootcamp import course
 
@@ -158,7 +158,7 @@ WAYS = ["pieces", "again", "plain", "zero"]
 def cases_of(world: int) -> list[str]:
     """Each layout in two ways, with one model and another; all of them if all are asked for."""
     every = list(itertools.product(LAYOUTS[world], MODELS, WAYS))
-    if not os.environ.get("BOOTCAMP_THOROUGH"):
+    if not THOROUGH:
         some = [(number, layout, way) for number, layout in enumerate(LAYOUTS[world]) for way in range(2)]
         every = [(layout, MODELS[(number + way) % 3], WAYS[way + number % 2 * 2]) for number, layout, way in some]
     return ["-".join(case) for case in every if case[:2] != ("141", "post")]  # which has two heads for keys

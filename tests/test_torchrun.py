@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -13,20 +15,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from layouts import layouts_of
 from thorough import THOROUGH
 
 from bootcamp import course
 
 TINY = "--upstream solutions --size 300000 --vocab-size 320 --d-model 32 --layers 2 --warmup 2 --evaluate-every 100"
+IN_PROC = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="finds the process to kill or halt in /proc, as Linux has it"
+)
 LONG = pytest.mark.skipif(not THOROUGH, reason="takes long: runs with BOOTCAMP_THOROUGH=1")
 LAYOUTS = ["--dp 2 --tp 2", "--dp 2 --pp 2 --engine torch", "--tp 2 --pp 2 --precision bf16 --zero --recompute"]
 ALL = [
-    f"--dp {dp} --tp {tp} --pp {world // (dp * tp)} --engine {engine}"
+    f"--dp {dp} --tp {tp} --pp {pp} --engine {engine}"
     for engine in ("scratch", "torch")
     for world in (2, 4)
-    for dp in (1, 2, 4)
-    for tp in (1, 2, 4)
-    if world % (dp * tp) == 0
+    for dp, tp, pp in layouts_of(world)
 ]
 
 
@@ -67,10 +71,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
 
 @pytest.mark.parametrize("words", ALL + LAYOUTS if THOROUGH else LAYOUTS[-1:])
 def test_any_layout_gives_the_losses_of_one_process(alone, tmp_path: Path, words: str):
-    numbers = [int(word) for word in words.split() if word.isdigit()]
-    processes = 1
-    for number in numbers:
-        processes *= number
+    processes = math.prod(int(word) for word in words.split() if word.isdigit())
     run(tmp_path / "run", f"--steps 6 {words}", processes)
     near = 1e-2 if "bf16" in words else 1e-4
     assert losses(tmp_path / "run") == pytest.approx(alone, rel=near)
@@ -86,9 +87,7 @@ def children(process: int) -> list[int]:
     return [int(word) for word in text.split()]
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/task").is_dir(), reason="finds the processes to kill in /proc, as Linux has it"
-)
+@IN_PROC
 def test_a_worker_that_is_killed_is_started_again(tmp_path: Path):
     """The run goes on from the last checkpoint, and ends with the weights of an undisturbed one, to the last bit."""
     import torch
@@ -122,7 +121,7 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path: Path):
     assert same(one, other)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the process to halt in /proc, as Linux has it")
+@IN_PROC
 @LONG
 def test_a_hang_is_told_with_rank_and_collective(tmp_path: Path):
     out, said = tmp_path / "run", tmp_path / "said"
@@ -159,10 +158,11 @@ def ip(*words: str) -> None:
 def hosts() -> Iterator[list[str]]:
     """Two network namespaces with a cable between them: each sees nothing of the other but its address."""
     names = [f"bootcamp{os.getpid() % 10_000}{side}" for side in "ab"]
-    try:
+    with contextlib.ExitStack() as made:
         try:
             for name in names:
                 ip("netns", "add", name)
+                made.callback(ip, "netns", "del", name)
             ip("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
             for number, name in enumerate(names):
                 ip("-n", name, "addr", "add", f"10.231.0.{number + 1}/24", "dev", "cable")
@@ -171,15 +171,6 @@ def hosts() -> Iterator[list[str]]:
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"network namespaces need Linux, iproute2 and the right to make them: {error}")
         yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False) if _has_ip() else None
-
-
-def _has_ip() -> bool:
-    import shutil
-
-    return shutil.which("ip") is not None
 
 
 @LONG

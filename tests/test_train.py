@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from thorough import THOROUGH
 
 from bootcamp import course
 
@@ -98,7 +99,7 @@ def test_a_run(whole: Path):
     assert "floor" in page and "<svg" in page and 'src="' not in page
 
 
-@pytest.mark.parametrize("time_to_die", range(20 if os.environ.get("BOOTCAMP_THOROUGH") else 2))
+@pytest.mark.parametrize("time_to_die", range(20 if THOROUGH else 2))
 def test_killed_at_any_moment_it_ends_with_the_same_weights(whole: Path, tmp_path: Path, time_to_die: int):
     out, draw = tmp_path / "run", random.Random(time_to_die)
     after = draw.randrange(1, 29)

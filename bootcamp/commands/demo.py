@@ -12,7 +12,7 @@ import time
 import webbrowser
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bootcamp import course, progress, stages
 from bootcamp.commands import train
@@ -85,10 +85,11 @@ def demo(arguments: argparse.Namespace) -> int:
     count, stopped = STEPS if arguments.steps is None else arguments.steps, False
     if count and len(ids) > ENOUGH:
         with train.sentences():
-            result, told = trained(arguments, corpus, tokenizer, workers, count)
+            result, told = trained(arguments, corpus, tokenizer, workers, recipe(arguments, count))
         sections, stopped = told + sections, result.stopped
         if not stopped:
-            sections += on_two_processes(arguments, count)
+            more = {"size": size, "vocab_size": vocab_size, "workers": workers}
+            sections += on_two_processes(arguments.out, recipe(arguments, count) | more)
     report = arguments.out / "report.html"
     sections.append(page.section("Make it yours", page.paragraph(YOURS_TEXT), f'<pre class="cmd">{YOURS}</pre>'))
     progress.write_text(
@@ -102,8 +103,13 @@ def demo(arguments: argparse.Namespace) -> int:
     return int(stopped)
 
 
+def recipe(arguments: argparse.Namespace, count: int) -> dict[str, Any]:
+    """What is trained in so many steps, as options of `train`."""
+    return {"corpus": arguments.corpus, "seed": arguments.seed, "steps": count, "warmup": min(50, count // 10)}
+
+
 def trained(
-    arguments: argparse.Namespace, corpus: Corpus, tokenizer: Tokenizer, workers: int, count: int
+    arguments: argparse.Namespace, corpus: Corpus, tokenizer: Tokenizer, workers: int, recipe: dict[str, Any]
 ) -> tuple[TrainResult, list[str]]:
     """Train a small model with the tokenizer, and give the sections of the page that tell of it too."""
     from stage05_training.data import prepare
@@ -111,23 +117,20 @@ def trained(
     folder, share = progress.FOLDER / "tokens", train.share_held_out(corpus)
     data = prepare(corpus.path, folder, tokenizer.vocab_size, SEPARATOR, share, workers, tokenizer=tokenizer)
     run = arguments.out / "run"
-    options = train.defaults(corpus=arguments.corpus, steps=count, warmup=min(50, count // 10), seed=arguments.seed)
-    config = train.configured(options, tokenizer.vocab_size)
+    config = train.configured(train.defaults(**recipe), tokenizer.vocab_size)
     train.begin(run, config, fresh=False)
     return train.learned(run, config, data, corpus, device=None)
 
 
-def on_two_processes(arguments: argparse.Namespace, count: int) -> list[str]:
+def on_two_processes(out: Path, recipe: dict[str, Any]) -> list[str]:
     """Begin the same training again, on two processes in bf16; give the section of the page on it, if any."""
     from bootcamp.distributed_report import two_processes_section
     from stage05_training.run_log import read_metrics
 
-    folder, steps = arguments.out / "two", min(TWO_STEPS, count)
-    options = {"corpus": arguments.corpus, "seed": arguments.seed, "steps": count, "warmup": min(50, count // 10)}
-    options |= {"size": arguments.size or (DEFAULT_SIZE if arguments.corpus == "stories" else None)}
-    options |= {"vocab-size": arguments.vocab_size, "workers": arguments.workers, "out": folder}
-    options |= {"pp": 2, "micro-batches": 4, "precision": "bf16", "stop-after": steps}
-    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    folder, steps = out / "two", min(TWO_STEPS, recipe["steps"])
+    options = recipe | {"out": folder, "pp": 2, "micro_batches": 4, "precision": "bf16", "stop_after": steps}
+    given = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if value is not None}
+    words = [word for option in given.items() for word in option]
     module = ["-m", "stage06_distributed.train", "--upstream", "solutions", *words]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *module]
     if folder.is_dir():
@@ -147,7 +150,7 @@ def on_two_processes(arguments: argparse.Namespace, count: int) -> list[str]:
             told = [line.strip() for line in said if line.strip()]
             say(f"two processes did not come to an end here: {told[-1] if told else f'exit code {run.returncode}'}")
             return []
-    return [two_processes_section(folder, arguments.out / "run")]
+    return [two_processes_section(folder, out / "run")]
 
 
 def beginning(path: Path, size: int) -> str:

@@ -181,27 +181,20 @@ class Grader:
 
     def _incomplete_needs(self, exercise: course.Exercise) -> list[str]:
         """The exercises beneath this one that are not complete, those beneath them included."""
-        found: dict[str, None] = {}
-        for number in exercise.needs:
-            needed = self.stage.exercise(number)
-            found.update(dict.fromkeys(self._incomplete_needs(needed)))
-            if self.exercise(number).status != "complete":
-                found[number] = None
-        return sorted(found)
+        needs = sorted(self.stage.beneath(exercise.number))
+        return [number for number in needs if self.exercise(number).status != "complete"]
 
     def _layout_with(self, exercise: course.Exercise, beneath: Sequence[str]) -> stages.Layout:
-        """The layout in which the reference stands in for some exercises, and for all that these need: the classes of
-        one would not know those of another author."""
+        """The layout in which the reference stands in for some exercises, and for all that these need.
 
-        def with_needs(number: str) -> set[str]:
-            return {number}.union(*map(with_needs, self.stage.exercise(number).needs))
+        The classes of one author would not know those of another.
+        """
 
         def names(one: course.Exercise) -> set[str]:
             return {".".join(function.split(".")[:2]) for function in one.functions}
 
-        taken = {
-            name for each in beneath for number in with_needs(each) for name in names(self.stage.exercise(number))
-        } - names(exercise)
+        numbers = set(beneath).union(*map(self.stage.beneath, beneath))
+        taken = {name for number in numbers for name in names(self.stage.exercise(number))} - names(exercise)
         own = self.layout[self.stage.name]
         return self.layout | {self.stage.name: stages.Source(own.folder, own.why, tuple(sorted(taken)))}
 

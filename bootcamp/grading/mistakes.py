@@ -85,15 +85,12 @@ def recognise(tests: Sequence[TestResult], known: Mapping[Mistake, Sequence[Test
     read beside the first test that fails, so that is one of those that the mistake explains.
     """
     mine = {test.nodeid: test for test in tests}
+    ran_here = {test.nodeid for test in tests if test.outcome != "not run"}
     failed = [test.nodeid for test in tests if test.outcome == "failed"]
     explained: dict[Mistake, set[str]] = {}
     for mistake, signature in known.items():
-        ran = {test.nodeid for test in signature if test.outcome != "not run"}
-        wrong = [
-            test
-            for test in signature
-            if test.outcome == "failed" and test.nodeid in mine and mine[test.nodeid].outcome != "not run"
-        ]
+        ran = {test.nodeid for test in signature if test.outcome != "not run"} & ran_here
+        wrong = [test for test in signature if test.outcome == "failed" and test.nodeid in ran]
         names = {test.nodeid for test in wrong}
         if not names.issuperset(failed[:1]) or not all(same(mine[test.nodeid], test) for test in wrong):
             continue

@@ -147,7 +147,6 @@ def loop(options: argparse.Namespace, engine: Any, config: Any, data: Any, mesh:
     stopped = False
     with log_of(options.out, config, step) as log, Watchdog(options.patience) as watchdog:
         while step < config.steps and not stopped:
-            dist.barrier()  # so that a step of the timeline begins on all at once
             begin = time.perf_counter()
             for group in engine.optimizer.param_groups:
                 group["lr"] = warmup_cosine(step, config.max_lr, config.warmup, config.steps, config.min_lr)
@@ -196,20 +195,22 @@ def log_of(folder: Path, config: Any, start: int) -> Iterator[Any]:
 def write_timeline(path: Path, events: Sequence[Any], begin: float, end: float) -> None:
     """What each process was busy with in the last step, in seconds from where it began.
 
-    Processes of one machine have one clock; for those of several, it begins where each one came through the barrier.
+    Processes of one machine have one clock; for those of several, it begins where each one began.
     """
     import torch.distributed as dist
 
-    begins: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(begins, begin)
-    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
-        begin = min(begins)
-    mine = [{**event._asdict(), "begin": event.begin - begin, "end": event.end - begin} for event in events]
-    mine.append({"kind": "rest", "batch": -1, "begin": mine[-1]["end"], "end": end - begin})
-    ranks: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(ranks, mine)
-    if FIRST:
-        write_text(path, json.dumps({"ranks": ranks}))
+    mine = [*map(tuple, events), ("rest", -1, events[-1].end, end)]
+    told: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(told, (begin, mine))
+    if not FIRST:
+        return
+    one_clock = os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
+    first = min(each for each, _ in told)
+    ranks = []
+    for its, rows in told:
+        zero = first if one_clock else its
+        ranks.append([{"kind": kind, "batch": batch, "begin": a - zero, "end": b - zero} for kind, batch, a, b in rows])
+    write_text(path, json.dumps({"ranks": ranks}))
 
 
 class Silent:
