@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"forward": "#cfe0f3", "backward": "#f9d5da", "rest": "#f0e6b8"}
-ON_COLOUR = "#1b1f25"  # not `drawing.INK`, which on a page takes the colour of the text: boxes stay pale in the dark
 SAID = {"forward": "forward", "backward": "backward", "rest": "waiting for the last, norm, clipping, optimizer"}
 TEXT = (
     "The same model once more, its {layers} blocks cut into two stages, each in a process of its own; products in "
@@ -25,38 +24,21 @@ TEXT = (
 BESIDE = "After {steps} steps one process in float32 was at a loss of {one:.3f}, the two in bf16 at {two:.3f}."
 
 
-def timeline(ranks: Sequence[Sequence[Mapping[str, Any]]]) -> Figure:
-    """Draw what each process was busy with.
-
-    Args:
-        ranks: the events of each: "kind" ("forward", "backward" or "rest"), "batch", the number of the micro-batch, and
-            "begin" and "end" in seconds.
-    """
+def timeline(ranks: Sequence[Sequence[Sequence[Any]]]) -> Figure:
+    """Draw what each process was busy with (see `drawing.timeline`), and say what the colours mean."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     drawing.styled()
     figure = Figure(figsize=(8, 0.8 + 0.55 * len(ranks)))
     axes = figure.subplots()
-    last = max(event["end"] for events in ranks for event in events)
-    for rank, events in enumerate(ranks):
-        for event in events:
-            begin, width = event["begin"] * 1e3, (event["end"] - event["begin"]) * 1e3
-            axes.barh(rank, width, 0.8, begin, color=COLOURS[event["kind"]], edgecolor=drawing.PALE, linewidth=0.8)
-            if event["kind"] != "rest" and width > last * 1e3 / 60:
-                axes.text(begin + width / 2, rank, event["batch"], ha="center", va="center", color=ON_COLOUR)
-    axes.set(
-        xlabel="milliseconds", yticks=range(len(ranks)), yticklabels=[f"rank {rank}" for rank in range(len(ranks))]
-    )
-    axes.set_xlim(0, last * 1e3)
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    kinds = [kind for kind in COLOURS if any(event["kind"] == kind for events in ranks for event in events)]
+    drawing.timeline(axes, ranks, COLOURS)
+    axes.set_xlabel("milliseconds")
     axes.legend(
-        handles=[Patch(facecolor=COLOURS[kind], edgecolor=drawing.PALE, label=SAID[kind]) for kind in kinds],
+        handles=[Patch(facecolor=colour, label=SAID[kind]) for kind, colour in COLOURS.items()],
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=len(kinds),
+        ncols=len(COLOURS),
     )
     return figure
 
@@ -72,7 +54,7 @@ def two_processes_section(folder: Path, alone: Path) -> str:
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     ranks = json.loads((folder / "timeline.json").read_text(encoding="utf-8"))["ranks"]
-    count = 1 + max(event["batch"] for event in ranks[0] if event["kind"] == "forward")
+    count = 1 + max(number for _, number, _, _ in ranks[0])
     parts = [page.paragraph(TEXT.format(layers=config["model"]["n_layers"], count=count))]
     losses = [[each["loss"] for each in read_metrics(run) if each["kind"] == "step"] for run in (alone, folder)]
     same = json.loads((alone / "config.json").read_text(encoding="utf-8")) == config

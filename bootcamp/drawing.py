@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from cycler import cycler
@@ -16,6 +17,7 @@ from matplotlib.patches import FancyBboxPatch
 INK = "#1b1f24"
 PALE = "#8b949e"
 PAPER = "#ffffff"
+ON_COLOUR = "#1b1f25"  # as INK, but on a page it does not take the colour of the text: boxes stay pale in the dark
 # Paul Tol's bright scheme, which stays distinct for colour-blind readers.
 LINES = ["#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44"]
 TOKENS = ["#cfe0f3", "#f9d5da", "#cfe8d2", "#f0e6b8", "#e6cfe0", "#d3f0f7"]
@@ -69,6 +71,31 @@ def inline(figure: Figure, label: str) -> str:
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", svg, count=1)
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def timeline(axes: Axes, ranks: Sequence[Sequence[Sequence[Any]]], colours: Mapping[str, str]) -> float:
+    """Draw what processes were busy with, in milliseconds; give the part of the time that they waited.
+
+    Args:
+        axes: a row for each process.
+        ranks: what each did: kind, number of the micro-batch (below 0 it is not written), begin and end in seconds.
+        colours: of the kinds.
+    """
+    first = min(begin for events in ranks for _, _, begin, _ in events)
+    last = max(end for events in ranks for _, _, _, end in events)
+    busy = 0.0
+    for rank, events in enumerate(ranks):
+        for kind, number, begin, end in events:
+            left, width = 1e3 * (begin - first), 1e3 * (end - begin)
+            axes.barh(rank, width, 0.85, left, color=colours[kind], edgecolor=PAPER, linewidth=0.8)
+            if number >= 0 and end - begin > (last - first) / 60:
+                place = (left + width / 2, rank)
+                axes.text(*place, str(number), ha="center", va="center", fontsize=8.5, color=ON_COLOUR)
+            busy += end - begin
+    axes.set_yticks(range(len(ranks)), [f"rank {rank}" for rank in range(len(ranks))])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    return 1 - busy / (last - first) / len(ranks)
 
 
 def visible(piece: str) -> str:

@@ -78,7 +78,7 @@ def test_any_layout_gives_the_losses_of_one_process(alone, tmp_path: Path, words
     timeline = tmp_path / "run" / "timeline.json"
     if "torch" not in words:
         ranks = json.loads(timeline.read_text(encoding="utf-8"))["ranks"]
-        assert len(ranks) == processes and all(0 <= each["begin"] <= each["end"] for rank in ranks for each in rank)
+        assert len(ranks) == processes and all(0 <= begin <= end for rank in ranks for _, _, begin, end in rank)
 
 
 def children(process: int) -> list[int]:

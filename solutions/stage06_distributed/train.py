@@ -209,7 +209,7 @@ def write_timeline(path: Path, events: Sequence[Any], begin: float, end: float) 
     ranks = []
     for its, rows in told:
         zero = first if one_clock else its
-        ranks.append([{"kind": kind, "batch": batch, "begin": a - zero, "end": b - zero} for kind, batch, a, b in rows])
+        ranks.append([(kind, batch, begin - zero, end - zero) for kind, batch, begin, end in rows])
     write_text(path, json.dumps({"ranks": ranks}))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -484,23 +483,6 @@ def tensor() -> Strip:
 # -- 6.7 ---------------------------------------------------------------------------------------------------------
 
 
-def timeline(ax: Axes, ranks: list[dict[str, Any]]) -> tuple[float, float]:
-    """Draw what each rank was busy with; give the waiting share of the time, and how long it was."""
-    begin = min(event[2] for each in ranks for event in each["events"])
-    end = max(event[3] for each in ranks for event in each["events"])
-    busy = 0.0
-    for rank, each in enumerate(ranks):
-        for kind, number, left, right in each["events"]:
-            color = RANKS[0] if kind == "forward" else DARK[1]
-            ax.barh(rank, 1e3 * (right - left), left=1e3 * (left - begin), color=color, edgecolor=PAPER, height=0.86)
-            ax.text(1e3 * ((left + right) / 2 - begin), rank, str(number), ha="center", va="center", fontsize=8.5)
-            busy += right - left
-    ax.set_yticks(range(len(ranks)), [f"rank {rank}" for rank in range(len(ranks))])
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
-    return 1 - busy / (end - begin) / len(ranks), 1e3 * (end - begin)
-
-
 def pipeline() -> Figure:
     """Both schedules as four processes ran them, and how many micro-batches the first one keeps."""
     from stage06_distributed import bubble
@@ -510,7 +492,8 @@ def pipeline() -> Figure:
     rows = figure.subplots(3, 1, sharex=True, height_ratios=[2, 2, 1.2])
     names = {"gpipe": "gpipe", "1f1b": "one_f_one_b"}
     for ax, (how, ranks) in zip(rows, runs.items()):
-        waiting, _ = timeline(ax, ranks)
+        colours = {"forward": RANKS[0], "backward": DARK[1]}
+        waiting = drawing.timeline(ax, [each["events"] for each in ranks], colours)
         micro = len(ranks[0]["events"]) // 2
         expected = bubble(len(ranks), micro)
         ax.set_title(
