@@ -130,6 +130,8 @@ def open_stage(name: str) -> tuple[list[str], Callable[[str], Any]]:
     """
     sys.modules[name].__class__ = _Package
     source = current(first=name)[name]
+    suffixes = (_FromSource, importlib.machinery.SOURCE_SUFFIXES)
+    sys.path_importer_cache[source.folder] = importlib.machinery.FileFinder(source.folder, suffixes)
     if source.reference and not any(isinstance(finder, _ReferenceBeneath) for finder in sys.meta_path):
         sys.meta_path.insert(0, _ReferenceBeneath())
 
@@ -140,6 +142,17 @@ def open_stage(name: str) -> tuple[list[str], Callable[[str], Any]]:
         return getattr(importlib.import_module(f"{name}.{module}"), attribute)
 
     return [source.folder], getattr_
+
+
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles a module from its source each time, and keeps no bytecode.
+
+    Python takes bytecode for current if the second of the last change and the size are what they were: a `+` turned
+    into a `-` within a second of the last run would not be seen.
+    """
+
+    def path_stats(self, path: Any) -> Any:
+        raise OSError("no bytecode is kept")
 
 
 class _Package(ModuleType):

@@ -26,6 +26,7 @@ class Process:
         self.errors = open(scratch / "stderr", "w+", encoding="utf-8", errors="replace")
         environment = {key: value for key, value in os.environ.items() if key != stages.VARIABLE}
         environment |= {"PYTHONUTF8": "1", "PYTHONPATH": str(course.ROOT)}
+        environment.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")  # large pages: cheap forks (ranks.py)
         environment.setdefault("OMP_NUM_THREADS", "1")  # tensors are small here, and several graders may run at once
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bootcamp.grading.worker", stage, str(scratch)],

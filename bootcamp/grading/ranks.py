@@ -77,10 +77,11 @@ def on_ranks(world: int, body: Callable[..., Any], *args: Any, seconds: float = 
             watch.listen(seconds)
             failure = watch.judge(Path(scratch), folder)
         finally:
-            for process in processes:
-                if process.pid is not None:
-                    process.kill()
-                    process.join()
+            begun = [process for process in processes if process.pid is not None]
+            for process in begun:
+                process.kill()
+            for process in begun:
+                process.join()
             for pipe in near:
                 pipe.close()
     said = watch.said
@@ -121,11 +122,12 @@ def _start_method() -> str:
 
 
 def _warm() -> None:
-    """Import here, once, what each rank would import for itself; a dispatch mode takes seconds the first time."""
+    """Import here, once, what each rank would import for itself: an optimizer imports torch's compiler, in seconds."""
     import torch
 
     from bootcamp.grading.recorder import Recorder
 
+    torch.optim.SGD([torch.zeros(1)]).zero_grad()
     with Recorder(""):
         torch.ones(1).add_(1)
 
@@ -191,6 +193,12 @@ class _Watch:
     def judge(self, scratch: Path, folder: str) -> Failure | None:
         """Say what went wrong, if anything did."""
         world = len(self.said)
+        for rank, process in enumerate(self.processes):  # first: once one is gone, the others' messages fail
+            if self.said[rank] is None and process.exitcode is not None:
+                code, trace = process.exitcode, scratch / f"trace{rank}"
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                line = last_line_within(trace.read_text(encoding="utf-8", errors="replace"), folder)
+                return Failure("crash" if code < 0 else "exit", f"rank {rank} of {world} ended with {how}", line=line)
         failed = [
             (each["at"], rank, each["failure"]) for rank, each in enumerate(self.said) if each and each["failure"]
         ]
@@ -200,12 +208,6 @@ class _Watch:
             if failure.kind != "todo":
                 failure.message = f"on rank {rank} of {world}: {failure.message}"
             return failure
-        for rank, process in enumerate(self.processes):
-            if self.said[rank] is None and process.exitcode is not None:
-                code, trace = process.exitcode, scratch / f"trace{rank}"
-                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-                line = last_line_within(trace.read_text(encoding="utf-8", errors="replace"), folder)
-                return Failure("crash" if code < 0 else "exit", f"rank {rank} of {world} ended with {how}", line=line)
         if all(self.said):
             return None
         return who_waits([each is not None for each in self.said], self.standing, self.seconds)

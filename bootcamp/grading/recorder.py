@@ -67,6 +67,11 @@ class Recorder(TorchDispatchMode):
         self.waiting = ""  # the learner's line that waits now
         self.thread = threading.get_ident()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: else torch imports its compiler, which takes seconds, and goes through it with every operation."""
+        return False
+
     def __enter__(self) -> Any:
         self.really_wait = Work.wait
 

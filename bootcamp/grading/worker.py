@@ -275,8 +275,6 @@ def main(stage: str, scratch: str) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    sys.dont_write_bytecode = True
-    sys.pycache_prefix = os.path.join(scratch, "pycache")  # nor read what other runs have written
     worker = Worker(commands, reports, os.path.join(scratch, "trace"))
     off = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unraisableexception", "junitxml")
     options = [part for name in off for part in ("-p", f"no:{name}")]
