@@ -22,6 +22,8 @@ def beside(rank: int) -> dict[str, float]:
     import torch
     import torch.distributed as dist
     from torch.distributed import pipelining
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
     from torch.distributed.optim import ZeroRedundancyOptimizer
     from torch.nn.functional import cross_entropy
     from torch.nn.parallel import DistributedDataParallel
@@ -32,6 +34,7 @@ def beside(rank: int) -> dict[str, float]:
     from stage05_training.batch import Batch
     from stage06_distributed import (
         DataParallel,
+        FullyShardedModule,
         ShardedOptimizer,
         ShardedSampler,
         all_reduce,
@@ -88,6 +91,25 @@ def beside(rank: int) -> dict[str, float]:
             optimizer.step()
         weights.append(list(model.parameters()))
     found["`ShardedOptimizer`, 5 steps | `ZeroRedundancyOptimizer`"] = apart(*weights)
+
+    weights = []
+    for run in (FullyShardedModule, fully_shard):
+        model = gpt()
+        if run is fully_shard:
+            for unit in (*model.blocks, model):
+                fully_shard(unit, mesh=init_device_mesh("cpu", (world,)))
+        sharded: Any = FullyShardedModule(model, model.blocks) if run is FullyShardedModule else model
+        optimizer = torch.optim.SGD(sharded.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(5):
+            cross_entropy(sharded(ids[mine]).mT, targets[mine]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        if run is FullyShardedModule:
+            state = sharded.full_state_dict()
+        else:
+            state = {name: p.full_tensor() for name, p in model.named_parameters()}  # type: ignore[operator]
+        weights.append([state[name] for name, _ in gpt().named_parameters()])
+    found["`FullyShardedModule`, 5 steps | `torch.distributed.fsdp.fully_shard`"] = apart(*weights)
 
     whole = gpt(tie_weights=False)
     parts: Any = tensor_parallel(copy.deepcopy(whole), dist.group.WORLD)
