@@ -115,7 +115,7 @@ def split_stages(model: GPT, count: int) -> list[PipelineStage]:
     """
     blocks: Any = model.blocks
     if not 1 <= count <= len(blocks):
-        raise ValueError(f"{len(blocks)} blocks cannot be shared out among {count} stages with one at least")
+        raise ValueError(f"{len(blocks)} blocks cannot be shared out among {count} stages: each needs one at least")
     if count > 1 and model.config.position == "t5":
         raise ValueError('position "t5" has one table for all blocks, which stages cannot share; choose another')
     # TODO 6.7: count through the blocks; give each stage its own, and the ends of the model to its ends

@@ -20,7 +20,7 @@ from thorough import THOROUGH
 
 from bootcamp import course
 
-TINY = "--upstream solutions --size 300000 --vocab-size 320 --d-model 32 --layers 2 --warmup 2 --evaluate-every 100"
+TINY = "--upstream solutions --size 300000 --vocab-size 320 --d-model 32 --layers 4 --warmup 2 --evaluate-every 100"
 IN_PROC = pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="finds the process to kill or halt in /proc, as Linux has it"
 )
