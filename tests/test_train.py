@@ -24,8 +24,6 @@ SHORT = [
     "24",
     "--steps",
     "30",
-    "--warmup",
-    "3",
     "--batch-size",
     "4",
     "--evaluate-every",

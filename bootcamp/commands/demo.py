@@ -105,7 +105,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def recipe(arguments: argparse.Namespace, count: int) -> dict[str, Any]:
     """What is trained in so many steps, as options of `train`."""
-    return {"corpus": arguments.corpus, "seed": arguments.seed, "steps": count, "warmup": min(50, count // 10)}
+    return {"corpus": arguments.corpus, "seed": arguments.seed, "steps": count}
 
 
 def trained(

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--accumulate", type=int, default=1, metavar="N", help="how many batches make a step")
     run.add_argument("--max-lr", type=float, default=4e-3, metavar="RATE")
     run.add_argument("--min-lr", type=float, default=0.0, metavar="RATE")
-    run.add_argument("--warmup", type=int, default=50, metavar="STEPS")
+    run.add_argument("--warmup", type=int, metavar="STEPS", help="a tenth of the steps, but 50 at most, if not given")
     run.add_argument("--weight-decay", type=float, default=0.01, metavar="SHARE")
     run.add_argument("--no-clip", action="store_true", help="do not clip gradients")
     run.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
@@ -188,7 +188,7 @@ def configured(arguments: argparse.Namespace, vocab_size: int) -> TrainConfig:
         accumulate=arguments.accumulate,
         max_lr=arguments.max_lr,
         min_lr=arguments.min_lr,
-        warmup=arguments.warmup,
+        warmup=min(50, arguments.steps // 10) if arguments.warmup is None else arguments.warmup,
         weight_decay=arguments.weight_decay,
         max_norm=None if arguments.no_clip else 1.0,
         seed=arguments.seed,
