@@ -82,7 +82,8 @@ def parameters_of(config: GPTConfig, layout: Layout, stage: int = 0) -> tuple[in
 
     Cut by tp: the token table, the output, queries, keys, values and what puts heads together, and feed-forward, with
     their biases, but for the biases of what comes out of attention and feed-forward; these, norms and positions are
-    whole. Each of these is a tensor of its own; "t5" has 32 · H numbers.
+    whole. Each of these is a tensor of its own: queries, keys and values are three, as 6.6 cuts them, with tp = 1 too.
+    "t5" has 32 · H numbers.
     Blocks are shared out as `split_stages` does it, which gives the last stage a copy of a shared table; positions are
     on the first stage, the norm before the output (with placement "pre") and the output on the last.
 
@@ -132,8 +133,8 @@ def estimate(
     Memory, in bytes. Weights and gradients are 4 N each; the two numbers that AdamW keeps for each weight, 8 N, or with
     zero 8 ⌈N / dp⌉; buffers, 4 for each number of dp (below). Activations: l blocks keep `activations_of` each, for
     min(pp - stage, M) micro-batches; norm, output and loss on the last stage keep 4 · B·T · (3 C + 2 V / tp). With
-    recomputation, the whole inside of one block is there as well while it is made again, by which time what norm,
-    output and loss have kept is gone: of these two, the larger counts.
+    recomputation, one block at a time is made again: then its whole inside is there, and what norm, output and loss
+    have kept is gone. Of these two, inside and end, the larger is added to what the blocks keep.
 
     Messages, in numbers; 0 where a dimension has one process alone:
         dp        N + n + 2                             gradients, which of them there are; targets that count; the loss

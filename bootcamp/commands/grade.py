@@ -112,7 +112,8 @@ def row(result: ExerciseResult) -> Text:
     first = result.first_failure
     if result.status == "todo" and first and first.failure:
         line.append(f"to write: {', '.join(result.to_write)}", style="dim")
-        return line.append(f" ({first.failure.line.partition(':')[0]})" if first.failure.line else "", style="dim")
+        line.append(f" ({first.failure.line.partition(':')[0]})" if first.failure.line else "", style="dim")
+        return line.append(f"; {passed} of {len(result.tests)} tests pass already" if passed else "", style="dim")
     return line.append(f"{passed} of {len(result.tests)} tests pass", style="red")
 
 

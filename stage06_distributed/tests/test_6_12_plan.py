@@ -34,7 +34,9 @@ def counted(config, layout, stage=0):
 
 def estimated(config=None, layout=None, rows=2, length=8, hardware=None, **more):
     machine = plan.Hardware(**{**FAST, **(hardware or {})})
-    return plan.estimate(config or model(), layout or cut(), machine, rows, length, **more)
+    got = plan.estimate(config or model(), layout or cut(), machine, rows, length, **more)
+    check.true(got is not None, "estimate gives an Estimate", got=got, why="Nothing came back: is a `return` missing?")
+    return got
 
 
 def same(got, expected, what, why=""):
@@ -104,7 +106,10 @@ def drawn(rng, **fixed):
 
 def test_a_tiny_model_whole():
     """One process has all: a table of 100 · 4, 8 positions, two blocks of 192 + 2 · 4, and a norm of 4."""
-    why = "Each block has 2 norms, 4 matrices of attention and 2 of feed-forward: 8 tensors."
+    why = (
+        "The output shares the table. Each block has 2 norms, 4 matrices of attention (queries, keys and values count "
+        "as three, as tp cuts them) and 2 of feed-forward: 8 tensors."
+    )
     same(counted(model(), cut()), [400 + 32 + 2 * (192 + 8) + 4, 2 + 2 * 8 + 1], "numbers, tensors", why)
 
 
@@ -135,6 +140,45 @@ def test_uneven_stages():
     """Five blocks on three stages are 2, 2 and 1; in the middle there is nothing but blocks."""
     got = [counted(model(n_layers=5), cut(pp=3), stage) for stage in range(3)]
     same(got, [[832, 18], [400, 16], [604, 10]], "numbers, tensors of three stages")
+
+
+@pytest.mark.parametrize(
+    "changes, numbers, tensors, why",
+    [
+        ({"tie_weights": False}, 836 + 400, 20, "The output has a table of its own."),
+        (
+            {"n_kv_heads": 1},
+            836 - 2 * 16,
+            19,
+            "Keys and values have G = 1 head of 2: matrices of 2 · 4, not 4 · 4.",
+        ),
+        (
+            {"activation": "swiglu", "d_ff": 16},
+            836 + 2 * 64,
+            21,
+            "The gate is one more matrix of 16 · 4 in a block.",
+        ),
+        ({"position": "rope"}, 836 - 32, 18, "rope turns queries and keys, and has no parameters."),
+        (
+            {"position": "t5"},
+            836 - 32 + 64,
+            19,
+            "t5 has one table for all blocks: 32 distances for each of 2 heads.",
+        ),
+        ({"placement": "post"}, 836 - 4, 18, "With post, blocks end with a norm, and none follows the last one."),
+        (
+            {"bias": True},
+            836 + 2 * 44 + 4,
+            36,
+            "Biases: 4 · 4, 16, 4 and norms' 2 · 4 in a block; 4 at the end.",
+        ),
+        ({"bias": True, "norm": "rms"}, 836 + 2 * 36, 31, "RMSNorm has no bias, whatever the others have."),
+    ],
+)
+def test_one_switch_at_a_time(changes, numbers, tensors, why):
+    """The tiny model, changed in one place."""
+    what = ", ".join(f"{key}={value!r}" for key, value in changes.items())
+    same(counted(model(**changes), cut()), [numbers, tensors], f"numbers, tensors with {what}", why)
 
 
 @pytest.mark.parametrize("position", ["learned", "sinusoidal", "t5", "rope"])
@@ -220,7 +264,8 @@ def test_memory_of_the_part_that_is_here():
 def test_memory_with_zero():
     """With zero, each copy has the optimizer's state for its part, and weights and gradients whole."""
     got = [estimated(layout=cut(dp=dp), rows=6, zero=True) for dp in (1, 2, 3)]
-    same([each.optimizer for each in got], [6688, 8 * 418, 8 * 279], "bytes of the optimizer with dp = 1, 2, 3")
+    why = "Of 836 numbers among 3, the largest part has ⌈836 / 3⌉ = 279."
+    same([each.optimizer for each in got], [6688, 8 * 418, 8 * 279], "bytes of the optimizer with dp = 1, 2, 3", why)
     same([each.weights for each in got], [3344] * 3, "bytes of weights with dp = 1, 2, 3 and zero")
     same([each.gradients for each in got], [3344] * 3, "bytes of gradients with dp = 1, 2, 3 and zero")
 
@@ -271,7 +316,9 @@ def test_activations_with_tp_in_all():
 
 def test_activations_recomputed_in_all():
     """With recomputation: what goes into two blocks, and what norm, output and loss keep, if that is more."""
-    same(estimated(recompute=True).activations, 2 * 256 + 4 * 16 * 212, "bytes of activations, vocabulary of 100")
+    why = "A block's inside, 5760, comes back when that of the end, 4 · 16 · 212, is gone: the larger counts."
+    got = estimated(recompute=True).activations
+    same(got, 2 * 256 + 4 * 16 * 212, "bytes of activations, vocabulary of 100", why)
 
 
 def test_activations_recomputed_inside():
@@ -406,7 +453,8 @@ def test_waiting():
 def test_time_of_one_process():
     """What one process computes takes operations / (operations a second); it waits for nobody."""
     got = estimated(micro_batches=2, hardware={"flops": FORWARD, "near": 1.0, "far": 1.0}).seconds
-    same(got, 6.0, "seconds for two rows")
+    why = "Nothing is summed up among copies. What is left of 0 s after a backward is 0 s, not less."
+    same(got, 6.0, "seconds for two rows", why)
 
 
 def test_time_of_a_pipeline():
@@ -419,8 +467,12 @@ def test_time_of_tp():
     """Of 689 numbers, a ring of two sends 2 · 1/2 · 4 bytes each, over the near connection."""
     machine = {"flops": FORWARD, "near": 1000.0, "far": 1.0}
     same(estimated(layout=cut(tp=2), hardware=machine).seconds, 3 + 2.756, "seconds with tp=2")
-    config = model(n_heads=4)
-    got = estimated(config, cut(tp=4), hardware=machine).seconds
+
+
+def test_time_of_tp_among_four():
+    """Of 689 numbers, a ring of four sends 2 · 3/4 · 4 bytes each: half more than a ring of two."""
+    machine = {"flops": FORWARD, "near": 1000.0, "far": 1.0}
+    got = estimated(model(n_heads=4), cut(tp=4), hardware=machine).seconds
     same(got, 1.5 + 1.5 * 2.756, "seconds with tp=4, where a ring sends 2 · 3/4")
 
 
@@ -436,6 +488,10 @@ def test_time_of_dp():
     got = [estimated(layout=cut(dp=2), hardware={"flops": FORWARD, "far": far}).seconds for far in (1000.0, 2000.0)]
     why = "Sums of gradients travel during backward, two thirds of the computing."
     same(got, [3 + 1.428, 3.0], "seconds with dp=2 over 1000 and 2000 bytes a second", why)
+
+
+def test_time_of_dp_among_four():
+    """857 numbers take 1.5 · 3.428 = 5.142 s in a ring of four; 2 s of that are not waited."""
     got = estimated(layout=cut(dp=4), rows=4, hardware={"flops": FORWARD, "far": 1000.0}).seconds
     same(got, 3 + 1.5 * 3.428 - 2, "seconds with dp=4, where a ring sends 2 · 3/4")
 

@@ -97,4 +97,19 @@ MISTAKES = [
         "plan.py",
         ((LEFT, "    left = far\n"),),
     ),
+    Mistake(
+        "6.12",
+        "where sums of dp are shorter than the backward they travel in, the step gets shorter",
+        "Messages that are through before backward is leave nothing to wait for: what is left is 0, never less. With "
+        "one copy nothing travels at all.",
+        "plan.py",
+        ((LEFT, "    left = far - computing * (passes - 1) / passes / micro_batches\n"),),
+    ),
+    Mistake(
+        "6.12",
+        "keys and values are counted as wide as queries",
+        "With n_kv_heads = G, keys and values have G heads of D: their matrices are (G·D, C). Only queries have (C, C).",
+        "plan.py",
+        (("    kv_width = config.kv_heads * config.head_dim\n", "    kv_width = config.d_model\n"),),
+    ),
 ]
