@@ -266,7 +266,8 @@ def advice(config: TrainConfig, steps: list[dict[str, Any]], last: float | None,
                 "The loss went up on the way: try a lower <code>--max-lr</code> or a longer <code>--warmup</code>."
             )
         late = losses[-max(len(losses) // 10, 1)]
-        if losses[-1] < 0.97 * late:
+        there = last is not None and floor is not None and last < 1.05 * floor  # no steps lead below the floor
+        if losses[-1] < 0.97 * late and not there:
             found.append("The loss was still falling at the end: more <code>--steps</code> will pay.")
         if config.max_norm is not None:
             clipped = sum(each["grad_norm"] > config.max_norm for each in steps) / len(steps)
