@@ -97,6 +97,21 @@ def test_a_run(whole: Path):
     assert "floor" in page and "<svg" in page and 'src="' not in page
 
 
+def test_only_a_run_that_can_go_lower_is_told_to_go_on():
+    from bootcamp import stages
+
+    stages.use_reference()
+    from bootcamp.training_report import advice
+    from stage04_block.config import GPTConfig
+    from stage05_training.config import TrainConfig
+
+    steps = [{"loss": 4 - 3 * step / 100, "grad_norm": 0.5} for step in range(100)]
+    config = TrainConfig(GPTConfig(10, 4, 8, 1, 1), steps=200)
+    assert "will pay" in advice(config, steps, last=1.1, floor=0.5)
+    assert "will pay" in advice(config, steps, last=1.1, floor=None)
+    assert "will pay" not in advice(config, steps, last=1.1, floor=1.08)
+
+
 @pytest.mark.parametrize("time_to_die", range(20 if THOROUGH else 2))
 def test_killed_at_any_moment_it_ends_with_the_same_weights(whole: Path, tmp_path: Path, time_to_die: int):
     out, draw = tmp_path / "run", random.Random(time_to_die)
