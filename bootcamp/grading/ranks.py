@@ -17,6 +17,7 @@ import faulthandler
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import tempfile
@@ -42,6 +43,7 @@ ROUND = 0.5  # seconds between two times that they are asked
 LAST_WORDS = 0.5  # seconds for the others to say what happened to them, once one has failed
 STAGE = "stage06_distributed"
 PAIRS = ("send", "recv")
+TOO_LONG = re.compile(r"op\.preamble\.length <= op\.nbytes\. (\d+) vs (\d+)")  # with this, gloo ends the process
 
 
 class RankFailed(AssertionError):
@@ -159,9 +161,17 @@ class _Watch:
         start = time.monotonic()
         deadline = start + seconds
         while self._running and (now := time.monotonic()) < deadline:
-            ready = wait([self.pipes[rank] for rank in self._running], min(deadline - now, ROUND))
-            for rank in [rank for rank in self._running if self.pipes[rank] in ready]:
-                self._hear(rank)
+            # A pipe alone does not tell that a rank has died: those forked before it hold its other end as well.
+            ends = [end for rank in self._running for end in (self.pipes[rank], self.processes[rank].sentinel)]
+            ready = wait(ends, min(deadline - now, ROUND))
+            for rank in list(self._running):
+                if self.pipes[rank] in ready:
+                    self._hear(rank)
+                elif self.processes[rank].sentinel in ready:
+                    self._running.discard(rank)
+                    self._asked.discard(rank)
+                else:
+                    continue
                 said = self.said[rank]
                 if rank not in self._running and (said is None or said["failure"]):
                     deadline = min(deadline, time.monotonic() + LAST_WORDS)
@@ -170,8 +180,9 @@ class _Watch:
                     break
                 self._still += 1
                 for rank in self._running:
-                    self.pipes[rank].send_bytes(b"where are you?")
                     self._asked.add(rank)
+                    with contextlib.suppress(OSError):  # it has just died: the next round finds that out
+                        self.pipes[rank].send_bytes(b"where are you?")
         self.seconds = time.monotonic() - start
 
     def _hear(self, rank: int) -> None:
@@ -195,10 +206,14 @@ class _Watch:
         world = len(self.said)
         for rank, process in enumerate(self.processes):  # first: once one is gone, the others' messages fail
             if self.said[rank] is None and process.exitcode is not None:
-                code, trace = process.exitcode, scratch / f"trace{rank}"
-                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-                line = last_line_within(trace.read_text(encoding="utf-8", errors="replace"), folder)
-                return Failure("crash" if code < 0 else "exit", f"rank {rank} of {world} ended with {how}", line=line)
+                trace, words = (
+                    (scratch / f"{name}{rank}").read_text(encoding="utf-8", errors="replace")
+                    for name in ("trace", "stderr")
+                )
+                for each in self.said:
+                    if each and each["failure"]:
+                        each["observed"].clear()  # its messages may have failed because this one is gone
+                return how_it_died(f"rank {rank} of {world}", process.exitcode, last_line_within(trace, folder), words)
         failed = [
             (each["at"], rank, each["failure"]) for rank, each in enumerate(self.said) if each and each["failure"]
         ]
@@ -211,6 +226,25 @@ class _Watch:
         if all(self.said):
             return None
         return who_waits([each is not None for each in self.said], self.standing, self.seconds)
+
+
+def how_it_died(rank: str, code: int, line: str, words: str) -> Failure:
+    """Say what ended a rank that had no time to say it.
+
+    Args:
+        rank: which, in words.
+        code: its exit code, or the number of a signal, with a minus.
+        line: where it was.
+        words: what it wrote to stderr itself, past Python.
+    """
+    if sizes := TOO_LONG.search(words):
+        came, awaited = sizes.groups()
+        message = f"{rank} awaited a message of at most {awaited} bytes, and one of {came} came"
+        why = "Messages have no names: the first that is sent to a rank is taken for the first that it awaits. Either "
+        why += "the two ranks do not agree how long this one is, or they are in different places of the program."
+        return Failure("error", message, line=line, why=why)
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return Failure("crash" if code < 0 else "exit", f"{rank} ended with {how}", line=line, output=words[-1000:])
 
 
 def who_waits(ended: Sequence[bool], standing: Sequence[dict[str, Any]], seconds: float) -> Failure:
@@ -272,6 +306,7 @@ def _rank(
     global _recorder
     # The watchdog of the worker's test is not here: a fork takes no threads along. To cancel it would wait for it.
     faulthandler.enable(open(os.path.join(scratch, f"trace{rank}"), "w", encoding="utf-8"))
+    os.dup2(os.open(os.path.join(scratch, f"stderr{rank}"), os.O_WRONLY | os.O_CREAT), 2)  # what C++ says at its end
     import torch
     import torch.distributed as dist
 
