@@ -41,8 +41,10 @@ SECONDS = 20.0  # that ranks may take together
 STILL = 3.0  # seconds after which ranks that all wait, and send nothing, wait for ever
 ROUND = 0.5  # seconds between two times that they are asked
 LAST_WORDS = 0.5  # seconds for the others to say what happened to them, once one has failed
+DEATH = 5.0  # seconds between the last that is heard of a process and its exit code, at most
 STAGE = "stage06_distributed"
 PAIRS = ("send", "recv")
+GONE = "gloo/transport"  # is named in the error of a message whose other end has died
 TOO_LONG = re.compile(r"op\.preamble\.length <= op\.nbytes\. (\d+) vs (\d+)")  # with this, gloo ends the process
 
 
@@ -170,6 +172,7 @@ class _Watch:
                 elif self.processes[rank].sentinel in ready:
                     self._running.discard(rank)
                     self._asked.discard(rank)
+                    self.processes[rank].join(DEATH)
                 else:
                     continue
                 said = self.said[rank]
@@ -192,7 +195,7 @@ class _Watch:
             message = pickle.loads(self.pipes[rank].recv_bytes())
         except (EOFError, OSError):
             message = None
-            self.processes[rank].join(1.0)
+            self.processes[rank].join(DEATH)
         place = message and message["standing"]
         if message is None or "failure" in message:
             self._running.discard(rank)
@@ -204,6 +207,11 @@ class _Watch:
     def judge(self, scratch: Path, folder: str) -> Failure | None:
         """Say what went wrong, if anything did."""
         world = len(self.said)
+        silent = [process for said, process in zip(self.said, self.processes) if said is None]
+        if silent and any(each and each["failure"] and GONE in each["failure"]["message"] for each in self.said):
+            ready = wait([process.sentinel for process in silent], DEATH)
+            for process in silent:
+                process.join(DEATH if process.sentinel in ready else 0)
         for rank, process in enumerate(self.processes):  # first: once one is gone, the others' messages fail
             if self.said[rank] is None and process.exitcode is not None:
                 trace, words = (
